@@ -1,0 +1,1 @@
+"""Quarterdeck: a self-hosted, governed runtime for AI agents."""

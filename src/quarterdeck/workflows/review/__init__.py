@@ -1,0 +1,1 @@
+"""The review workflow: a pull request goes in, an evidence-backed report comes out."""
