@@ -100,3 +100,29 @@ class Capabilities(msgspec.Struct, frozen=True):
     """Keys: memory, pids, cpu, disk, time, files."""
     notes: tuple[str, ...] = ()
     """What is not enforced and the exact fix, one sentence each."""
+
+
+class Toolbox(msgspec.Struct, frozen=True):
+    """The runtime's own tools as seen from inside: read-only, the same for base and head.
+
+    Run a module of it as ``(python, "-I", "-c", run_module(site, name), *args)``; see `argv`.
+    """
+
+    python: str
+    """The interpreter's path, valid inside."""
+    site: str = "/opt/quarterdeck/site"
+    """The runtime's site-packages."""
+    bin: str = "/opt/quarterdeck/bin"
+    """The runtime's scripts folder (ruff's binary lives there)."""
+    modules: tuple[str, ...] = ()
+    """Which of the known analyzers are importable or present: ruff, bandit, griffe, radon, yaml, coverage."""
+    binds: tuple[Bind, ...] = ()
+    """What an EnvironmentSpec must bind for the above to be true."""
+
+    def argv(self, module: str, *args: str) -> tuple[str, ...]:
+        """The command that runs `module` as `__main__` with only the standard library and the toolbox importable."""
+        boot = (
+            f"import sys,runpy;sys.path.append({self.site!r});"
+            f"sys.argv=[{module!r}]+sys.argv[1:];runpy.run_module({module!r},run_name='__main__')"
+        )
+        return (self.python, "-I", "-c", boot, *args)
