@@ -1,0 +1,4 @@
+"""The demo: a repository with planted faults, reviewed before your eyes, and five scenes that show the laws at work.
+
+`catalogue` builds the repositories (a pull request with faults drawn by seed, an attack, a broken library).
+"""
