@@ -99,8 +99,16 @@ def judge(junit: Path, raises: frozenset[str], output: str) -> Verdict:
 
 def run_python(arguments: list[str], env: dict[str, str]) -> str | None:
     """Run this Python from the repository's root; its output, or None when it hung (it and its children are ended then)."""
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=env, start_new_session=True, text=True, **pipes) as process:
+    with subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=env,
+        start_new_session=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
         try:
             return process.communicate(timeout=TIMEOUT_S)[0]
         except subprocess.TimeoutExpired:
