@@ -17,6 +17,8 @@ class Usage(msgspec.Struct, frozen=True):
     cached: int = 0
     output: int = 0
     reasoning: int = 0
+    reported: bool = True
+    """False: the provider said nothing, and the numbers are upper bounds."""
 
 
 class ModelRequest(msgspec.Struct, frozen=True):
