@@ -170,3 +170,13 @@ async def test_one_object_serves_several_event_loops() -> None:
         models = models_at(server.base_url)
         for number in (1, 2):
             await asyncio.to_thread(lambda n=number: asyncio.run(collect(models, ask(tools=(TOOL,)), n)))
+
+
+@pytest.mark.parametrize("wire", WIRES)
+async def test_calls_one_after_the_other_share_a_connection(wire: str) -> None:
+    with ScriptedModel([text("one"), text("two"), text("three")]) as server:
+        models = models_at(server.base_url, wire)
+        for number in range(3):
+            assert completed([event async for event in models.stream(permit(number), ask())])
+        await models.aclose()
+        assert len(server.requests) == 3 and server.connections == 1

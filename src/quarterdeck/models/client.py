@@ -123,8 +123,7 @@ async def _folded(line: Line, body: Body, fold: ChatFold | ResponsesFold, provid
                 raise reported(provider, broken.data, line.redact) from None
             except (KeyError, TypeError, AttributeError, ValueError) as error:
                 raise malformed(provider, f"an event lacks its shape ({type(error).__name__}: {error})", line.redact) from None
-            if isinstance(fold, ResponsesFold) and fold.complete:
-                break
+            line.done = isinstance(fold, ResponsesFold) and fold.complete  # chat sends its usage after its finish
     if not fold.complete:
         raise cut(provider, "it ended without a last event", line.redact)
     for event in fold.end():

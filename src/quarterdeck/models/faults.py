@@ -94,7 +94,7 @@ def reported(config: ProviderConfig, data: dict[str, Any], redact: Redactor) -> 
     what = "its content filter stopped the answer" if filtered else "the provider broke the answer off"
     hint = "Look at what the request contains." if filtered else "Call again; if it stays, the provider's sentence names the reason."
     return ModelError(
-        f"{config.name}: {what} ({code or 'no code'}). It says: {redact(message)}",
+        f"{config.name}: {what} ({redact(code) or 'no code'}). It says: {redact(message)}",
         hint=hint,
         status=int(code) if code.isdigit() else 0,
         retryable=transient,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 import msgspec
@@ -144,10 +144,7 @@ def _ceil(micro_millionths: int) -> int:
 
 
 def _micro_usd(value: object, key: str) -> int:
-    try:
-        amount = Decimal(str(value)) if isinstance(value, int | float) and not isinstance(value, bool) else Decimal("NaN")
-    except InvalidOperation:  # pragma: no cover - str of a number always parses
-        amount = Decimal("NaN")
+    amount = Decimal(str(value)) if isinstance(value, int | float) and not isinstance(value, bool) else Decimal("NaN")
     if not amount.is_finite() or amount < 0:
         raise ConfigError(
             f"{key} is {value!r}; it must be a number of USD per million tokens, 0 or more.", hint="For example input = 1.25."
@@ -156,7 +153,7 @@ def _micro_usd(value: object, key: str) -> int:
 
 
 def _round_up(usd_per_million: Decimal) -> int:
-    return int(-(-usd_per_million * MILLION // 1))
+    return int((usd_per_million * MILLION).to_integral_value(ROUND_CEILING))
 
 
 @functools.lru_cache(maxsize=256)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,6 +28,7 @@ LONGEST_WAIT = 60.0
 """Seconds. A provider that asks for more is not waited for; the error says how long it wants."""
 _FIRST_WAIT = 0.5
 _ERROR_BYTES = 64 * 1024
+_DRAIN = 0.25
 
 
 class Timeouts(NamedTuple):
@@ -58,6 +60,8 @@ class Line:
     ) -> None:
         self._config, self._key, self._client, self._timeouts, self._sleep = config, key, client, timeouts, sleep
         self.redact = Redactor([key, *config.headers.values()])
+        self.done = False
+        """Set by the reader when the last event that counts has come; what follows is not waited for."""
 
     async def events(self, body: Body) -> AsyncGenerator[dict[str, Any]]:
         """Post `body` and yield the JSON objects of the answer's stream, up to `[DONE]` or its end. Raises ModelError.
@@ -67,18 +71,21 @@ class Line:
         """
         response = await self._open(body)
         try:
-            async with aclosing(self._read(response)) as events:
+            async with aclosing(response.aiter_bytes()) as pieces, aclosing(self._read(pieces)) as events:
                 async for event in events:
                     if event.data == "[DONE]":
-                        return
+                        break
                     if event.data.strip():  # some servers send empty events to keep the connection alive
                         yield self._decode(event.data)
+                    if self.done:
+                        break
+                await _drain(pieces)
         finally:
             await response.aclose()
 
     async def _open(self, body: Body) -> httpx2.Response:
-        data, swapped = body.data, False
-        for attempt in range(1, TRIES + 1):
+        data, swapped, attempt = body.data, False, 1
+        while True:
             outcome = await self._post(body.path, data)
             if not isinstance(outcome, _Refusal):
                 return outcome
@@ -96,7 +103,7 @@ class Line:
                     retryable=True,
                 )
             await self._sleep(wait)
-        raise AssertionError("unreachable: the last try returns or raises")  # pragma: no cover
+            attempt += 1
 
     async def _post(self, path: str, data: dict[str, Any]) -> httpx2.Response | _Refusal:
         import httpx2
@@ -137,20 +144,18 @@ class Line:
             await response.aclose()
         return content[:_ERROR_BYTES]
 
-    async def _read(self, response: httpx2.Response) -> AsyncGenerator[SSEEvent]:
+    async def _read(self, pieces: AsyncIterator[bytes]) -> AsyncGenerator[SSEEvent]:
         import httpx2
 
         parser, clock = SSEParser(), asyncio.get_running_loop().time
-        pieces = response.aiter_bytes()
         deadline = clock() + self._timeouts.idle
         while True:
             try:
-                async with asyncio.timeout_at(deadline):
-                    piece = await anext(pieces, None)
+                piece = await anext(pieces, None)
                 if piece is None:
                     return
                 events = parser.feed(piece)
-            except (TimeoutError, httpx2.TimeoutException):
+            except httpx2.TimeoutException:
                 raise cut(self._config, f"no event for {self._timeouts.idle:g} s", self.redact) from None
             except (httpx2.HTTPError, httpx2.StreamError) as error:
                 raise cut(self._config, str(error) or type(error).__name__, self.redact) from None
@@ -160,6 +165,8 @@ class Line:
                 yield event
             if events:
                 deadline = clock() + self._timeouts.idle
+            elif clock() > deadline:  # it sends, but only comments: silence is noticed by the client's read timeout
+                raise cut(self._config, f"no event for {self._timeouts.idle:g} s", self.redact)
 
     def _decode(self, data: str) -> dict[str, Any]:
         try:
@@ -188,9 +195,19 @@ def new_client(config: ProviderConfig, timeouts: Timeouts) -> httpx2.AsyncClient
     import httpx2
 
     loopback = (urlsplit(config.base_url).hostname or "") in ("localhost", "127.0.0.1", "::1")
-    timeout = httpx2.Timeout(connect=timeouts.connect, write=timeouts.write, read=None, pool=timeouts.connect)
+    timeout = httpx2.Timeout(connect=timeouts.connect, write=timeouts.write, read=timeouts.idle, pool=timeouts.connect)
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
     return httpx2.AsyncClient(timeout=timeout, limits=limits, trust_env=not loopback)
+
+
+async def _drain(pieces: AsyncIterator[bytes]) -> None:
+    """Read the end of the body, which is there already as a rule: only then can the connection serve the next call."""
+    import httpx2
+
+    with contextlib.suppress(TimeoutError, httpx2.HTTPError):
+        async with asyncio.timeout(_DRAIN):
+            async for _ in pieces:
+                pass
 
 
 def encode(data: dict[str, Any]) -> bytes:

@@ -42,6 +42,7 @@ class ScriptedModel:
         self._next = 0
         self.requests: list[Received] = []
         self.errors: list[str] = []
+        self.connections = 0
         self._stopping = threading.Event()
         self._sockets: set[socket.socket] = set()
         self._server: _Server | None = None
@@ -105,6 +106,7 @@ class ScriptedModel:
 
     def opened(self, connection: socket.socket) -> None:
         with self._lock:
+            self.connections += 1
             self._sockets.add(connection)
 
     def closed(self, connection: socket.socket) -> None:
