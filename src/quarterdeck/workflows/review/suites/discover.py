@@ -40,6 +40,8 @@ class Suite(msgspec.Struct, frozen=True):
     top: str = "."
     addopts: str = ""
     sources: tuple[str, ...] = (".",)
+    python: bool = False
+    """There is Python code, so the tests get an environment with the project and its dependencies."""
     not_checked: tuple[NotChecked, ...] = ()
 
 
@@ -197,7 +199,8 @@ def _sources(tree: TreeReader) -> tuple[str, ...]:
 def discover(files: Mapping[str, bytes | None] | TreeReader, settings: Settings = Settings()) -> Suite:  # noqa: B008 - frozen
     """The suite of a tree. Python's own runners win, since they answer test by test; then tox, nox, make and npm."""
     tree = as_tree(files)
-    return msgspec.structs.replace(_discover(tree, settings), sources=_sources(tree))
+    python = any(p.endswith(".py") for p in tree.list())
+    return msgspec.structs.replace(_discover(tree, settings), sources=_sources(tree), python=python)
 
 
 def _discover(tree: TreeReader, settings: Settings) -> Suite:

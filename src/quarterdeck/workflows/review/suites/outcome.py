@@ -58,7 +58,20 @@ def cases_of(run: RawRun, suite: Suite) -> Outcome:
         return Outcome(tuple(cases), f"The tests did not complete: {fault}, exit {run.exit_code}{_hint(run)}.")
     if run.exit_code not in _complete(suite):
         return Outcome(tuple(cases), f"The tests did not complete: {suite.runner} ended with exit {run.exit_code}{_hint(run)}.")
+    collected = _collected(run) if suite.runner == "pytest" else 0
+    told = sum("::" in c.id for c in cases)
+    if told < collected:
+        return Outcome(tuple(cases), f"The tests did not complete: {collected} were collected and {told} told their outcome{_hint(run)}.")
     return Outcome(tuple(cases))
+
+
+def _collected(run: RawRun) -> int:
+    """How many tests pytest said it would run; 0 when it did not say. `pytest.exit` in a test ends a run with status 0."""
+    said = re.search(r"\bcollected (\d+) items?\b([^\n]*)", run.stdout)
+    if said is None:
+        return 0
+    selected = re.search(r"/ (\d+) selected", said.group(2))
+    return int((selected or said).group(1))
 
 
 def _complete(suite: Suite) -> tuple[int, ...]:

@@ -81,10 +81,6 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     def has(self, distribution: str) -> bool:
         return self.house is not None and any(w.startswith(f"{distribution}-") for w in self.house.wheels)
 
-    @property
-    def needs_python(self) -> bool:
-        return self.suite.runner in ("pytest", "unittest") or self.requirements.installable or bool(self.requirements.all)
-
 
 def blocked(job: Job) -> tuple[NotChecked, ...]:
     """Why this side's tests cannot be run at all; empty when they can."""
@@ -124,7 +120,7 @@ def _steps(job: Job) -> Steps:
     if not copy.ok:
         return
     path = ""
-    if job.needs_python:
+    if job.suite.python:
         venv = yield _plan(job, "venv", (job.python, "-m", "venv", "--without-pip", "--clear", job.venv), cwd=job.scratch, timeout_s=120)
         if not venv.ok:
             return
@@ -287,7 +283,7 @@ def problems(job: Job, runs: Sequence[RawRun]) -> tuple[NotChecked, ...]:
         "needs-again": "Not even the test runner could be installed",
     }
     found += [NotChecked(what, f"{text}: {_last(done[step])}") for step, text in words.items() if step in done and not done[step].ok]
-    if job.needs_python and job.house is not None:
+    if job.suite.python and job.house is not None:
         found += job.house.not_checked
     found += [NotChecked("a dependency of the tests", r) for r in (*job.requirements.refused, *job.requirements.notes)]
     if "needs" in done and not done["needs"].ok:

@@ -40,7 +40,7 @@ _KEEP = re.compile(
     r"|(https?|all|no)_proxy|(HTTPS?|ALL|NO)_PROXY"
 )
 _OFFLINE = re.compile(
-    r"connection broken|connection (refused|reset|aborted|error)|NewConnectionError|(connect|read)timeout|ProxyError|SSLError|name resolution",
+    r"connection broken|connection (refused|reset|aborted|error)|NewConnectionError|(connect|read)timeout|ProxyError|SSLError|resolution",
     re.I,
 )
 _BACKENDS = {"hatchling": ("editables",), "pdm-backend": ("editables",), "setuptools": ("wheel",)}
