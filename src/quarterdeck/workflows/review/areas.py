@@ -61,6 +61,14 @@ def is_test(path: str) -> bool:
     return area(path) == "tests"
 
 
+_NO_API = frozenset({"examples", "example", "scripts", "tools", "benchmarks", "bench", "samples", "demo", "demos", "docs", "doc"})
+
+
+def is_api(path: str) -> bool:
+    """True for source that others may import: no tests, examples, scripts or build files."""
+    return area(path) == "source" and path.split("/", 1)[0] not in _NO_API
+
+
 def is_python(path: str) -> bool:
     return path.endswith((".py", ".pyi", ".pyw"))
 

@@ -110,6 +110,18 @@ def unified_diff(git: Git, base: str, head: str, max_bytes: int) -> tuple[bytes,
     return (data[: data.rfind(b"\n") + 1] if cut else data), cut
 
 
+def touched_paths(git: Git, tip: str, most: int) -> list[list[str]]:
+    """Return the paths that each of the newest steps of a branch touched; a merge is one step, as its pull request was."""
+    options = ("-z", "--first-parent", "--diff-merges=first-parent", "--name-only", "--no-renames", "--format=tformat:%x01%H")
+    steps: list[list[str]] = []
+    for field in git.run("log", *options, f"--max-count={most}", tip).split(b"\0"):
+        if field.startswith(b"\1"):
+            steps.append([])
+        elif field.strip(b"\n") and steps:
+            steps[-1].append(to_text(field.lstrip(b"\n")))
+    return steps
+
+
 class _Parser:
     """A line-by-line state machine over `-U0` output."""
 

@@ -118,9 +118,10 @@ def _commits(git: Git, span: Range, notes: list[str]) -> tuple[Commit, ...]:
     return read_commits(git, f"{span.base_sha}..{span.head_sha}", MAX_COMMITS)
 
 
-def read_commits(git: Git, revisions: str, most: int) -> tuple[Commit, ...]:
+def read_commits(git: Git, revisions: str, most: int, *, merges: bool = True) -> tuple[Commit, ...]:
     """Read commit messages as text: undecodable bytes become U+FFFD, very long ones are cut."""
-    out = git.run("log", "-z", "--no-show-signature", "--no-color", f"--max-count={most}", "--format=tformat:%H%n%an%n%s%n%b", revisions)
+    options = ["-z", "--no-show-signature", "--no-color", f"--max-count={most}", "--format=tformat:%H%n%an%n%s%n%b"]
+    out = git.run("log", *options, *([] if merges else ["--no-merges"]), revisions)
     commits: list[Commit] = []
     for record in out.split(b"\0"):
         sha, _, rest = record.decode("utf-8", "replace").partition("\n")

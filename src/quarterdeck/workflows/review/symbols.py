@@ -87,12 +87,12 @@ def _run_worker(sources: Sequence[bytes]) -> list[Parsed]:
 
 
 def is_public(path: str, name: str) -> bool:
-    """True without a leading underscore in module path or dotted name. Tests are nobody's API."""
+    """True without a leading underscore in module path or dotted name. Tests, examples and scripts are nobody's API."""
     module = path.rsplit(".", 1)[0].removesuffix("/__init__").removesuffix("/__main__")
     if module in ("__init__", "__main__"):
         module = ""
     parts = [*module.split("/"), *name.split(".")]
-    return not areas.is_test(path) and not any(part.startswith("_") for part in parts)
+    return areas.is_api(path) and not any(part.startswith("_") for part in parts)
 
 
 def changed_symbols(repo: Repository, span: Range, files: Sequence[FileChange]) -> tuple[tuple[Symbol, ...], tuple[str, ...]]:
