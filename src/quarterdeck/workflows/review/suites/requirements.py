@@ -129,7 +129,9 @@ def _groups(pyproject: Table) -> dict[str, tuple[str, ...]]:
     """`[dependency-groups]` (PEP 735) with `include-group` resolved; a cycle ends where it repeats."""
     raw = {canonical(k): v for k, v in table(pyproject, "dependency-groups").items()}
 
-    def expand(name: str, seen: frozenset[str]) -> list[str]:
+    def expand(name: str, seen: set[str]) -> list[str]:
+        # `seen` is shared by all branches: every group counts once, so cycles end and no tangle grows exponentially.
+        seen.add(name)
         value = raw.get(name)
         found: list[str] = []
         for item in value if isinstance(value, list) else ():
@@ -137,11 +139,11 @@ def _groups(pyproject: Table) -> dict[str, tuple[str, ...]]:
                 found.append(item)
             elif isinstance(item, dict) and isinstance(item.get("include-group"), str):
                 other = canonical(item["include-group"])
-                if other not in seen and len(seen) < 20 and len(found) <= MAX_REQUIREMENTS:
-                    found.extend(expand(other, seen | {other}))
-        return found[: MAX_REQUIREMENTS + 1]
+                if other not in seen and len(seen) < 100:
+                    found.extend(expand(other, seen))
+        return found
 
-    return {name: tuple(expand(name, frozenset({name}))) for name in raw if name in TEST_NAMES + DEV_NAMES}
+    return {name: tuple(expand(name, set())) for name in raw if name in TEST_NAMES + DEV_NAMES}
 
 
 def _poetry(value: Table) -> list[str]:
