@@ -12,7 +12,7 @@ from .shell_words import COMPUTED, Word
 
 ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=")
 URL = re.compile(r"[a-z][a-z0-9+.-]*://(?:[^/@\s]*@)?(\[[0-9a-f:.]+\]|[^/:\s?#]+)", re.IGNORECASE)
-REMOTE = re.compile(r"(?:[\w.-]+@)?([\w-]+(?:\.[\w-]+)+|[\w.-]+(?=:))(?::.*)?$")
+REMOTE = re.compile(r"(?:[\w.-]+@)?([\w-]+(?:\.[\w-]+)+|[\w.-]+(?=:))(?:[:/].*)?$")
 SED_SAFE = re.compile(r"(\d+|\$)?(,(\d+|\$))?[pdq=]|s([/|,#])[^\n;]*\4[^\n;]*\4[gpiI0-9]*")
 MAX_DEPTH = 5
 """Shells within shells are followed this far."""
@@ -29,6 +29,11 @@ class Findings:
     writes: set[str] = field(default_factory=set)
     runners: set[str] = field(default_factory=set)
     """Programs that run code which stands elsewhere."""
+
+    def add(self, other: Findings) -> None:
+        """Take in what another look found."""
+        for name in ("programs", "why", "flags", "hosts", "writes", "runners"):
+            getattr(self, name).update(getattr(other, name))
 
 
 Script = Callable[[str, Findings, int], None]
@@ -86,6 +91,8 @@ def _judge(name: str, args: list[Word], found: Findings, script: Script, depth: 
         _hosts(args, found)
     if name in known.SHELLS:
         _shell(name, args, found, script, depth)
+    elif name == "eval" and args and not any(a.computed for a in args):
+        script(" ".join(a.value or "" for a in args), found, depth + 1)
     elif name == "find":
         _find(args, found, script, depth)
     elif name in SPECIAL:
@@ -145,6 +152,8 @@ def _builtin(name: str, args: list[Word], found: Findings) -> None:
     """Builtins that evaluate subscripts (`a[$(cmd)]`) or assign to variables named by their arguments."""
     if any("[" in a.raw and re.search(r"[$`]", a.value or "") for a in args):
         found.why.add("subscript")
+    if name == "test" and not _plain_test(args):
+        found.why.add("computed-test")
     assigns = name in ("read", "getopts", "export", "declare", "local", "readonly", "typeset", "unset")
     if assigns or (name == "printf" and any(a.computed or (a.value or "").startswith("-v") for a in args[:1])):
         for arg in args:
@@ -152,6 +161,17 @@ def _builtin(name: str, args: list[Word], found: Findings) -> None:
                 found.why.add("computed-name")
             elif arg.value:
                 check_name(arg.value.partition("=")[0].removeprefix("-v"), found)
+
+
+def _plain_test(args: list[Word]) -> bool:
+    """Whether no word of a `test` can turn out to be the operator `-v`, which evaluates a subscript."""
+    if any(a.value in ("-v", "-R") for a in args):
+        return False
+    if not any(a.computed for a in args):
+        return True
+    quoted = all(not a.computed or a.raw.startswith('"') for a in args)
+    operator = args[0 if len(args) == 2 else 1 if len(args) == 3 else -1]
+    return quoted and (len(args) == 1 or (len(args) in (2, 3) and not operator.computed))
 
 
 def _writes(targets: list[Word], found: Findings) -> None:

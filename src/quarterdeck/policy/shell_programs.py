@@ -20,8 +20,8 @@ PLAIN = words(
     df diff diff3 dir dircolors dirname du echo egrep expand expr factor false fgrep file fmt fold getconf getopt grep
     groups head hexdump hostid hostname iconv id install join jq kill link ln locale logname look ls lsblk lscpu
     md5sum mkdir mkfifo mknod mktemp mv nl nproc numfmt od paste pathchk pr printenv printf ps pwd readlink realpath
-    rev rm rmdir seq sha1sum sha224sum sha256sum sha384sum sha512sum shred shuf sleep stat strings sum sync tac tail
-    tee test touch tr tree true truncate tsort tty uname unexpand uniq unlink uptime uuidgen vdir wc who whoami xxd
+    rev rm rmdir seq sha1sum sha224sum sha256sum sha384sum sha512sum shred shuf sleep sort split stat strings sum sync tac tail
+    tee test touch tr tree true truncate tsort tty uname unexpand uniq unlink uptime uuidgen vdir wc which who whoami xxd
     yes zcat bc free gunzip gzip bunzip2 bzip2 xz unxz zstd pgrep pidof pkill rg
     """
 )

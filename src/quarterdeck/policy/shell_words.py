@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 MAGIC = re.compile(r"[\\*?\[\]{}~$`]")
 """Characters by which an unquoted word may become another word, or several."""
 
-FIND_WORDS = {"\\;": ";", "\\(": "(", "\\)": ")", "\\!": "!", "{}": "{}"}
+FIND_WORDS = {"\\;": ";", "\\(": "(", "\\)": ")", "\\!": "!"}
 """Escapes that `find` made everyday."""
+
+PLACEHOLDER = re.compile(r"[\w./=:,+-]*(\{\}[\w./=:,+-]*)+")
+"""Empty braces are not expanded: `{}` of find and `-I{}` of xargs mean themselves."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,11 @@ COMPUTED = Word("", None)
 def word(node: Node) -> Word:
     """The word at a node of the syntax tree."""
     raw = text(node)
-    return Word(raw, FIND_WORDS[raw] if raw in FIND_WORDS else _value(node))
+    if raw in FIND_WORDS:
+        return Word(raw, FIND_WORDS[raw])
+    if "{}" in raw and PLACEHOLDER.fullmatch(raw):
+        return Word(raw, raw)
+    return Word(raw, _value(node))
 
 
 def text(node: Node) -> str:
