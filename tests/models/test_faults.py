@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import socket
+import ssl
+import subprocess
 import traceback
 from email.utils import formatdate
+from pathlib import Path
 from time import time
 
 import pytest
@@ -161,6 +165,32 @@ async def test_a_stream_of_nothing_but_comments_is_cut_too() -> None:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
         with pytest.raises(ModelError, match=r"no event for 0\.3 s"):
             await collect(models_at(url, timeouts=Timeouts(connect=5, write=5, idle=0.3)), ask())
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+async def test_an_untrusted_certificate_is_named_and_the_hint_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate), "-days", "2"]
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([*command, *subject], check=True, capture_output=True)  # noqa: ASYNC221
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 401 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    async with server:
+        url = f"https://localhost:{server.sockets[0].getsockname()[1]}/v1"
+        naps = Naps()
+        with pytest.raises(ModelError, match="certificate that is not trusted") as failed:
+            await collect(models_at(url, naps=naps), ask())
+        assert "SSL_CERT_FILE" in failed.value.hint and not failed.value.retryable and naps.taken == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        with pytest.raises(ModelError, match="did not accept the key"):
+            await collect(models_at(url), ask(), 2)
 
 
 async def raw_answer(answer: bytes) -> ModelError:

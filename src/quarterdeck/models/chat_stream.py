@@ -8,6 +8,7 @@ from typing import Any
 
 from ..protocol.ids import new_id
 from ..protocol.models import ArgumentsDelta, Completed, Item, ItemDone, ModelEvent, ReasoningDelta, TextDelta, Usage
+from .shape import count, mapping, text
 
 _FINISH = {"function_call": "tool_calls", "max_tokens": "length", "max_output_tokens": "length"}
 _KNOWN_FINISH = frozenset({"stop", "length", "tool_calls", "content_filter"})
@@ -43,13 +44,13 @@ class ChatFold:
 
     def feed(self, chunk: dict[str, Any]) -> Iterator[ModelEvent]:
         """Take one chunk and yield what can be shown of it. Raises ValueError, TypeError, KeyError or AttributeError if it is malformed."""
-        self._id = chunk.get("id") or self._id
-        self._model = chunk.get("model") or self._model
+        self._id = str(chunk.get("id") or self._id)
+        self._model = str(chunk.get("model") or self._model)
         self._usage = chat_usage(chunk.get("usage")) or self._usage
         for choice in chunk.get("choices") or ():
             if choice.get("index", 0) != 0:
                 continue
-            yield from self._delta(choice.get("delta") or choice.get("message") or {})
+            yield from self._delta(mapping(choice.get("delta") or choice.get("message") or {}))
             if choice.get("finish_reason"):
                 self._finish = str(choice["finish_reason"])
 
@@ -61,9 +62,9 @@ class ChatFold:
         for detail in delta.get("reasoning_details") or ():
             self._detail(detail)
         for field, kept in (("content", self._text), ("refusal", self._refusal)):
-            if text := _text(delta.get(field)):
-                kept.append(text)
-                yield TextDelta(text)
+            if said := _text(delta.get(field)):
+                kept.append(said)
+                yield TextDelta(said)
         for piece in delta.get("tool_calls") or ():
             yield from self._call(piece)
 
@@ -83,7 +84,7 @@ class ChatFold:
 
     def _call(self, piece: dict[str, Any]) -> Iterator[ModelEvent]:
         """Find the call that `piece` goes on with. Some servers give index 0 to every call, or none: a new id is a new call."""
-        index, given = piece.get("index"), piece.get("id") or ""
+        index, given = piece.get("index"), text(piece.get("id") or "")
         call = self._by_index.get(index) if index is not None else (self._calls[-1] if self._calls and not given else None)
         if call is None or (given and call.given and call.call_id != given):
             call = _Call(given or new_id("call"), bool(given))
@@ -91,15 +92,15 @@ class ChatFold:
             if index is not None:
                 self._by_index[index] = call
         function = piece.get("function") or {}
-        call.name = call.name or function.get("name") or ""
+        call.name = call.name or text(function.get("name") or "")
         arguments = function.get("arguments")
         if arguments is not None and not isinstance(arguments, str):
             arguments = json.dumps(arguments, ensure_ascii=False)
         if arguments:
             call.arguments.append(arguments)
         if call.name:
-            for text in call.arguments[call.announced :]:
-                yield ArgumentsDelta(call.call_id, call.name, text)
+            for fragment in call.arguments[call.announced :]:
+                yield ArgumentsDelta(call.call_id, call.name, fragment)
             call.announced = len(call.arguments)
 
     def end(self) -> Iterator[ModelEvent]:
@@ -139,24 +140,19 @@ def chat_usage(data: Any) -> Usage | None:
     """Return the usage that a chunk reports, or None. Providers that count reasoning apart (total = all three) get it added to output."""
     if not isinstance(data, dict):
         return None
-    asked, answered = _count(data, "prompt_tokens"), _count(data, "completion_tokens")
+    asked, answered = count(data, "prompt_tokens"), count(data, "completion_tokens")
     if asked is None or answered is None:
         return None
-    reasoning = _count(data.get("completion_tokens_details"), "reasoning_tokens") or 0
-    cached = _count(data.get("prompt_tokens_details"), "cached_tokens")
+    reasoning = count(data.get("completion_tokens_details"), "reasoning_tokens") or 0
+    cached = count(data.get("prompt_tokens_details"), "cached_tokens")
     if cached is None:
-        cached = _count(data, "prompt_cache_hit_tokens") or 0
+        cached = count(data, "prompt_cache_hit_tokens") or 0
     if reasoning and data.get("total_tokens") == asked + answered + reasoning:
         answered += reasoning
     return Usage(input=asked, cached=cached, output=answered, reasoning=reasoning)
 
 
-def _count(data: Any, field: str) -> int | None:
-    value = data.get(field) if isinstance(data, dict) else None
-    return value if isinstance(value, int) and value >= 0 else None
-
-
 def _text(value: Any) -> str:
     if isinstance(value, list):
-        return "".join(part.get("text", "") for part in value if isinstance(part, dict))
+        return "".join(text(part.get("text", "")) for part in value if isinstance(part, dict))
     return value if isinstance(value, str) else ""

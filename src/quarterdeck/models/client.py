@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     import httpx2
 
 
+_SHAPE_ERRORS = (KeyError, TypeError, AttributeError, ValueError)
+"""What the folds raise when an event is not what the protocol says."""
+
+
 class _Open(NamedTuple):
     loop: asyncio.AbstractEventLoop
     client: httpx2.AsyncClient
@@ -121,10 +125,14 @@ async def _folded(line: Line, body: Body, fold: ChatFold | ResponsesFold, provid
                     yield event
             except Broken as broken:
                 raise reported(provider, broken.data, line.redact) from None
-            except (KeyError, TypeError, AttributeError, ValueError) as error:
+            except _SHAPE_ERRORS as error:
                 raise malformed(provider, f"an event lacks its shape ({type(error).__name__}: {error})", line.redact) from None
             line.done = isinstance(fold, ResponsesFold) and fold.complete  # chat sends its usage after its finish
     if not fold.complete:
         raise cut(provider, "it ended without a last event", line.redact)
-    for event in fold.end():
+    try:
+        last = list(fold.end())
+    except _SHAPE_ERRORS as error:
+        raise malformed(provider, f"its last event lacks its shape ({type(error).__name__}: {error})", line.redact) from None
+    for event in last:
         yield event

@@ -119,6 +119,9 @@ def unusable_key(config: ProviderConfig) -> ModelError:
 
 def unreachable(config: ProviderConfig, why: str, redact: Redactor) -> ModelError:
     """Return the error for a server that could not be connected to."""
+    if "certificate" in why.lower():
+        trust = "Set SSL_CERT_FILE to a file with your authority's certificate, or correct base_url."
+        return ModelError(f"{config.name} at {config.base_url} shows a certificate that is not trusted: {redact(why)}.", hint=trust)
     start = f"Is {config.name} running there?" if config.local else "Check the network, the proxy variables and base_url."
     return ModelError(f"{config.name} cannot be reached at {config.base_url}: {redact(why)}.", hint=start, retryable=True)
 

@@ -1,4 +1,4 @@
-"""What a model can be asked for, as data. Wrong guesses here cost a clear 400 from the provider, never a silent loss."""
+"""What a model can be asked for, as data. What it is known not to take (temperature, reasoning effort) is left out of a request."""
 
 from __future__ import annotations
 

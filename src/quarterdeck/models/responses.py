@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..protocol.ids import new_id
 from ..protocol.models import ArgumentsDelta, Completed, ItemDone, ModelEvent, ModelRequest, ReasoningDelta, TextDelta, Usage
 from .profiles import Profile
+from .shape import count, mapping, text
 
 _REASONING = frozenset({"response.reasoning_summary_text.delta", "response.reasoning_text.delta", "response.reasoning.delta"})
 _TEXT = frozenset({"response.output_text.delta", "response.refusal.delta"})
@@ -53,6 +53,7 @@ class ResponsesFold:
         self._fallback = fallback
         self._calls: dict[Any, tuple[str, str]] = {}
         self._done: set[Any] = set()
+        self._called = False
         self._final: dict[str, Any] | None = None
 
     @property
@@ -64,45 +65,50 @@ class ResponsesFold:
         """Take one event and yield what can be shown of it. Raises Broken, or KeyError, TypeError, AttributeError if it is malformed."""
         kind = event.get("type", "")
         if kind in _TEXT:
-            yield TextDelta(event["delta"])
+            yield TextDelta(text(event["delta"]))
         elif kind in _REASONING:
-            yield ReasoningDelta(event["delta"])
+            yield ReasoningDelta(text(event["delta"]))
         elif kind == "response.function_call_arguments.delta":
             call_id, name = self._calls.get(event.get("output_index"), ("", ""))
-            yield ArgumentsDelta(call_id, name, event["delta"])
+            yield ArgumentsDelta(call_id, name, text(event["delta"]))
         elif kind == "response.output_item.added":
-            item = event["item"]
+            item = mapping(event["item"])
             if item.get("type") == "function_call":
-                item.setdefault("call_id", new_id("call"))
-                self._calls[event.get("output_index")] = (item["call_id"], item.get("name", ""))
+                self._calls[event.get("output_index")] = (text(item["call_id"]), text(item["name"]))
         elif kind == "response.output_item.done":
             self._done.add(event.get("output_index", len(self._done)))
-            yield ItemDone(event["item"])
+            yield self._item(event["item"])
         elif kind in ("response.completed", "response.incomplete"):
-            self._final = event["response"]
-            for index, item in enumerate(event["response"].get("output") or ()):
+            final = mapping(event["response"])
+            for index, item in enumerate(final.get("output") or ()):
                 if index not in self._done:  # some servers give items only here
-                    yield ItemDone(item)
+                    yield self._item(item)
+            self._final = final
         elif kind in ("error", "response.failed", "response.cancelled") or (not kind and event.get("error")):
-            raise Broken(event.get("response") or event)
+            raise Broken(mapping(event.get("response") or event))
+
+    def _item(self, item: Any) -> ItemDone:
+        if mapping(item).get("type") == "function_call":
+            self._called = True
+            for field in ("call_id", "name", "arguments"):
+                text(item[field])
+        return ItemDone(item)
 
     def end(self) -> Iterator[ModelEvent]:
         """Yield Completed."""
         final = self._final or {}
-        called = bool(self._calls) or any(item.get("type") == "function_call" for item in final.get("output") or ())
-        finish = "tool_calls" if called else "stop"
+        finish = "tool_calls" if self._called else "stop"
         if final.get("status") == "incomplete":
-            finish = _FINISH.get(str((final.get("incomplete_details") or {}).get("reason")), "length")
+            finish = _FINISH.get(str(mapping(final.get("incomplete_details") or {}).get("reason")), "length")
         usage = responses_usage(final.get("usage")) or self._fallback
-        yield Completed(usage, finish, final.get("id") or "", final.get("model") or "")
+        yield Completed(usage, finish, str(final.get("id") or ""), str(final.get("model") or ""))
 
 
 def responses_usage(data: Any) -> Usage | None:
     """Return the usage of a response object, or None when it is absent or broken."""
-    if not isinstance(data, dict) or not all(
-        isinstance(data.get(field), int) and data[field] >= 0 for field in ("input_tokens", "output_tokens")
-    ):
+    asked, answered = count(data, "input_tokens"), count(data, "output_tokens")
+    if asked is None or answered is None:
         return None
-    cached = (data.get("input_tokens_details") or {}).get("cached_tokens") or 0
-    reasoning = (data.get("output_tokens_details") or {}).get("reasoning_tokens") or 0
-    return Usage(input=data["input_tokens"], cached=cached, output=data["output_tokens"], reasoning=reasoning)
+    cached = count(data.get("input_tokens_details"), "cached_tokens") or 0
+    reasoning = count(data.get("output_tokens_details"), "reasoning_tokens") or 0
+    return Usage(input=asked, cached=cached, output=answered, reasoning=reasoning)
