@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from .claims import Json
 from .html_parts import finding_card, test_card
-from .html_text import bullet, claim, esc, more, rich, tag
+from .html_text import bullet, claim, esc, evidence, more, rich, tag
 from .text import cut
 from .view import SHOWN, TITLES, Tile, View, source_name
 from .words import short
@@ -154,7 +154,8 @@ def _docs(view: View, patch: bytes) -> str:
         listed += bullet(told, f"<code>{esc(fact['path'])}</code> {rich(told['text'])}" if fact["path"] else "")
     body = claim(view.claim("docs.patch")) + (tag("ul", listed, "claims") if listed else "") + more(facts, view)
     if patch:
-        body += f"<details><summary>Show the patch</summary>{_diff(patch.decode('utf-8', 'replace'))}</details>"
+        shown = _diff(patch.decode("utf-8", "replace"))
+        body += f'<details data-claim="docs.patch"><summary>Show the patch</summary>{evidence(view.claim("docs.patch"))}{shown}</details>'
     return section("Documentation patch", body)
 
 

@@ -76,7 +76,8 @@ def findings(claims: Claims, inputs: Inputs, entries: Sequence[Reported]) -> lis
         claims.add("findings.analyzers", text + (f": {split}." if split else "."), data.FINDINGS)
     if inputs.model:
         dropped = inputs.model.dropped
-        text = f"{inputs.model.model or 'The model'} adds {plural(len(active['model']), 'finding')}"
+        added = plural(len(active["model"]), "finding") if active["model"] else "no finding"
+        text = f"{inputs.model.model or 'The model'} adds {added}"
         text += (
             f"; {plural(dropped, 'answer')} of it did not match the diff and {'was' if dropped == 1 else 'were'} dropped."
             if dropped

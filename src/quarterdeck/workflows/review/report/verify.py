@@ -11,10 +11,11 @@ from quarterdeck.protocol.canonical import sha256
 from quarterdeck.protocol.errors import QuarterdeckError
 
 from . import data
-from .build import build
-from .data import OUTPUTS, Deriver, RunFacts
+from .build import render
+from .data import OUTPUTS, Deriver
+from .document import document
 from .folder import Folder
-from .inputs import contradictions, decode, read
+from .inputs import contradictions, read
 from .words import short
 
 ARTIFACTS = "artifacts/"
@@ -72,7 +73,7 @@ def _against_log(files: Mapping[str, bytes], recorded: Mapping[str, str]) -> lis
 
 
 def _again(artifacts: Mapping[str, bytes], outputs: Mapping[str, bytes], derive: Deriver) -> list[str]:
-    """Derive everything anew and compare byte for byte."""
+    """Do what `build` does, but name every contradiction, and compare byte for byte."""
     if data.RUN not in artifacts:
         return [f"{ARTIFACTS}{data.RUN}: missing"]
     try:
@@ -80,7 +81,7 @@ def _again(artifacts: Mapping[str, bytes], outputs: Mapping[str, bytes], derive:
         wrong = contradictions(inputs, derive(artifacts), artifacts)
         if wrong:
             return [f"{ARTIFACTS}{artifact}: {sentence}" for artifact, sentence in wrong]
-        expected = build(artifacts, decode(data.RUN, artifacts[data.RUN], RunFacts), derive)
+        expected = render(document(artifacts, inputs), artifacts)
     except QuarterdeckError as error:
         return [error.message]
     return [f"{n}: {_difference(expected[n], outputs[n])}" for n in OUTPUTS if n in outputs and outputs[n] != expected[n]]
