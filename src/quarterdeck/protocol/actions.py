@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from .writes import Write
+
 ActionKind = Literal[
     "model.call",
     "tool.call",
@@ -45,6 +47,8 @@ class ActionRequest(msgspec.Struct, frozen=True):
     effect: EffectClass = "never"
     est_microusd: int = 0
     """Upper bound of its price in micro-USD; reserved before it begins."""
+    call_id: str = ""
+    """The model's or client's name for the call: an attribute, may repeat, never an identity."""
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -88,11 +92,15 @@ class Permit(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of an attempt. `result` is JSON data; `error` is {type, message, hint}."""
+    """What became of an attempt. `result` is JSON data; `error` is {type, message, hint}.
+
+    `writes` are committed in the same transaction as the outcome's record, and are no part of it.
+    """
 
     state: Literal["done", "failed", "unknown", "not_begun", "denied", "cancelled"]
     result: Any = None
     error: dict[str, str] | None = None
+    writes: tuple[Write, ...] = ()
 
 
 class Probe(msgspec.Struct, frozen=True):

@@ -132,16 +132,6 @@ class Gate(Protocol):
         ...
 
 
-class Executor(Protocol):
-    """Does one kind of action. Registered per kind in `app.py`; called only by `kernel/action.py`."""
-
-    async def execute(self, permit: Permit, request: ActionRequest, context: ActionContext) -> Outcome: ...
-
-    async def probe(self, key: ActionKey, request: ActionRequest, context: ActionContext) -> Probe:
-        """Called after a crash with an intent that has no outcome."""
-        ...
-
-
 class ActionContext(msgspec.Struct, frozen=True):
     """What an executor may know of the run that asks."""
 
@@ -151,5 +141,17 @@ class ActionContext(msgspec.Struct, frozen=True):
     environment: str
     actor: str
     labels: tuple[str, ...]
+    stopping: Callable[[], str]
+    """Why a cancelled `execute` is being stopped: `cancel` (end the effect) or `drain` (leave it to the next owner)."""
     progress: Callable[[Mapping[str, Any]], None]
     """Tell live watchers of this process; never durable, never truth."""
+
+
+class Executor(Protocol):
+    """Does one kind of action. Registered per kind in `app.py`; called only by `kernel/action.py`."""
+
+    async def execute(self, permit: Permit, request: ActionRequest, context: ActionContext) -> Outcome: ...
+
+    async def probe(self, key: ActionKey, request: ActionRequest, context: ActionContext) -> Probe:
+        """After a crash, for an intent without outcome: say what became of it, waiting if it still runs, and fence it if it never began."""
+        ...

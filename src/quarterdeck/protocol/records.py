@@ -17,6 +17,7 @@ Kinds of records (the body's fields in brackets):
     child.submitted     {name, occurrence, digest, run}
     child.completed     {run, state, result, error}
     run.waiting         {for}
+    call.refused        {name, occurrence, call_id, error}                   a model's call that cannot become an action
     run.note            {text, ...}                                          for readers only
     run.cancelling      {by, reason}
     run.completed       {state, result, error}

@@ -46,7 +46,8 @@ async def open_(tx: Tx, place: Place, write: OpenApproval) -> None:
     await tx.run(
         "INSERT INTO approval (id, project, run, action, role, digest, question, state, created_at, expires_at) "
         "VALUES (?,?,?,?,?,?,?,'pending',?,?)",
-        write.id, place.project, place.run, place.action(write.action), write.role, write.digest, canonical(write.question).decode(), tx.now, write.expires_at,
+        write.id, place.project, place.run, place.action(write.action), write.role, write.digest,
+        canonical(write.question).decode(), tx.now, write.expires_at,
     )  # fmt: skip
 
 

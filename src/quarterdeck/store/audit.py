@@ -1,36 +1,39 @@
-"""Audit leaves: one for every record, committed with it, hash-chained within its run.
-
-A leaf is canonical JSON `{v, run, seq, at, epoch, kind, about, commitment, prev}`. `commitment` is
-SHA-256(salt || body): the body can be erased later without breaking the chain. `hash` is SHA-256(0x00 || leaf), as
-RFC 9162 hashes leaves.
-"""
+"""Reading leaves beside their records, raw, for whoever verifies them."""
 
 from __future__ import annotations
 
-import hashlib
-from typing import Any
+from quarterdeck.protocol.leaf import Row
 
-from quarterdeck.protocol.canonical import canonical
-
-GENESIS = "0" * 64
-ABOUT = ("action", "attempt", "state", "approval", "verdict", "by", "artifact", "sha256", "name", "occurrence")
-"""Fields of a body that are no free text and stay readable in the leaf."""
+from .blobs import Blobs
+from .database import Tx
 
 
-def commitment(salt: str, body: bytes) -> str:
-    return hashlib.sha256(bytes.fromhex(salt) + body).hexdigest()
+def _raw(blobs: Blobs, digest: str) -> bytes | None:
+    try:
+        return blobs.path(digest).read_bytes()
+    except OSError:
+        return None
 
 
-def leaf(run: str, seq: int, at: int, epoch: int, kind: str, body: dict[str, Any], committed: str, prev: str) -> bytes:
-    """Return the leaf's bytes."""
-    about = {k: body[k] for k in ABOUT if isinstance(body.get(k), (str, int))}
-    decision = body.get("decision")
-    if isinstance(decision, dict):
-        about["decision"] = {k: decision.get(k) for k in ("effect", "policies", "bundle")}
-    return canonical(
-        {"v": 1, "run": run, "seq": seq, "at": at, "epoch": epoch, "kind": kind, "about": about, "commitment": committed, "prev": prev}
+async def rows(tx: Tx, run: str, blobs: Blobs) -> list[Row]:
+    """Every leaf and every record of a run, paired by seq; what lacks its other half has None there."""
+    found = await tx.all(
+        "SELECT r.seq, r.epoch, r.kind, r.at, r.salt, r.body, r.blob, l.leaf, l.hash FROM record r "
+        "LEFT JOIN audit_leaf l ON l.run=r.run AND l.seq=r.seq WHERE r.run=? ORDER BY r.seq",
+        run,
     )
+    pairs = [
+        Row(run, seq, epoch, kind, at, salt, _raw(blobs, blob) if blob else str(body).encode("utf-8", "surrogatepass"), leaf, digest)
+        for seq, epoch, kind, at, salt, body, blob, leaf, digest in found
+    ]
+    lonely = await tx.all(
+        "SELECT l.seq, l.leaf, l.hash FROM audit_leaf l LEFT JOIN record r ON r.run=l.run AND r.seq=l.seq WHERE l.run=? AND r.run IS NULL",
+        run,
+    )
+    pairs += [Row(run, seq, None, None, None, None, None, leaf, digest) for seq, leaf, digest in lonely]
+    return sorted(pairs, key=lambda p: p.seq)
 
 
-def leaf_hash(data: bytes) -> str:
-    return hashlib.sha256(b"\x00" + data).hexdigest()
+async def heads(tx: Tx) -> list[tuple[str, int, str, str]]:
+    """(run, number of records, head of its chain, state) of every run."""
+    return [(r, n, h, s) for r, n, h, s in await tx.all("SELECT id, next_seq, leaf_head, state FROM run ORDER BY id")]

@@ -31,7 +31,8 @@ async def put(tx: Tx, place: Place, write: OutboxPut) -> None:
         return
     await tx.run(
         "INSERT INTO outbox (id, project, run, action, channel, body, dedupe_key, state, created_at) VALUES (?,?,?,?,?,?,?,'waiting',?)",
-        write.id, place.project, place.run, place.action(write.action), write.channel, canonical(write.body).decode(), write.dedupe_key, tx.now,
+        write.id, place.project, place.run, place.action(write.action), write.channel,
+        canonical(write.body).decode(), write.dedupe_key, tx.now,
     )  # fmt: skip
 
 

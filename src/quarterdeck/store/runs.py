@@ -9,11 +9,11 @@ from typing import Any
 
 from quarterdeck.protocol.canonical import canonical
 from quarterdeck.protocol.errors import LostLease, NotFound
+from quarterdeck.protocol.leaf import GENESIS, commitment, leaf, leaf_hash
 from quarterdeck.protocol.records import ENDED, NewRecord, NewRun, Record, Run
 from quarterdeck.protocol.writes import Write
 
 from .apply import apply
-from .audit import GENESIS, commitment, leaf, leaf_hash
 from .blobs import INLINE_BYTES, Blobs
 from .database import Place, Row, Tx
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from quarterdeck.protocol.actions import ActionKind, Permit
 from quarterdeck.protocol.errors import BadInput, NotFound, PermitRefused, StoreError
+from quarterdeck.protocol.leaf import Row
 from quarterdeck.protocol.records import Message, NewRecord, NewRun, Record, Run
 from quarterdeck.protocol.writes import Write
 
-from . import approvals, budgets, effects, inbox, memory, outbox, runs
+from . import approvals, audit, budgets, effects, inbox, memory, outbox, runs
 from .blobs import Blobs
 from .database import Database
 
@@ -124,6 +125,14 @@ class Store:
 
     async def approvals(self, *, pending: bool = True, run: str | None = None) -> list[approvals.Approval]:
         return await self.database.read(lambda tx: approvals.listing(tx, pending=pending, run=run))
+
+    # --- audit
+
+    async def audit_rows(self, run: str) -> list[Row]:
+        return await self.database.read(lambda tx: audit.rows(tx, run, self.blobs))
+
+    async def heads(self) -> list[tuple[str, int, str, str]]:
+        return await self.database.read(audit.heads)
 
     # --- outbox, memory
 
