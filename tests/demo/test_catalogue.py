@@ -168,8 +168,8 @@ def test_a_finding_matches_its_fault_by_rule_and_place() -> None:
     assert not fault.found_by("unsafe/eval", "src/b.py", 10)
     assert not fault.found_by("api/object-removed", "src/a.py", 10)
     changelog = catalogue.SeededFault("missing-docs", "CHANGELOG.md", 0, faults.RULES["missing-docs"], "no entry")
-    assert changelog.found_by("conventions/changelog", "src/a.py", 1)
-    assert not changelog.found_by("conventions/docstring", "CHANGELOG.md", 1)
+    assert changelog.found_by("conv/changelog", "src/a.py", 1)
+    assert not changelog.found_by("conv/missing-docstring", "CHANGELOG.md", 1)
 
 
 @pytest.mark.parametrize("seed", range(7))

@@ -37,7 +37,7 @@ class SeededFault:
         if not rule.startswith(self.rules):
             return False
         if self.path == "CHANGELOG.md":
-            return "changelog" in rule
+            return rule == "conv/changelog"
         return path == self.path and (not self.line or abs(line - self.line) <= LINE_SLACK)
 
 

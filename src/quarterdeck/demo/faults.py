@@ -24,9 +24,9 @@ RULES: dict[Kind, tuple[str, ...]] = {
     "failing-test": ("tests/",),
     "leaked-key": ("secrets/",),
     "api-break": ("api/",),
-    "style": ("conventions/", "style/", "ruff/"),
-    "missing-docs": ("conventions/", "docs/"),
-    "workflow": ("risky/", "ci/", "workflow/", "deploy/", "deployment/"),
+    "style": ("conv/lint/", "conv/format", "conv/imports", "ruff/"),
+    "missing-docs": ("conv/missing-docstring", "conv/changelog"),
+    "workflow": ("risky/",),
     "unsafe-call": ("unsafe/", "bandit/"),
 }
 """Which rules count as having found a fault of a kind, by the beginning of their names."""
