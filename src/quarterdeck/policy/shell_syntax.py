@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 MAX_BYTES = 16 << 10
 """A longer command is opaque, unparsed: time stays bounded."""
 
-MAX_TICKS = 1500
-"""Progress reports of the parser after which it is stopped: its recovery from errors takes quadratic time. Counted, not
-timed, so that the same command always has the same facts. An honest script of 16 kB has about 300."""
+TICKS_PER_KB = 45
+"""Progress reports of the parser, for each kB, after which it is stopped: its recovery from errors takes quadratic time.
+Counted, not timed, so that the same command always has the same facts. Honest scripts have about 20."""
 
 UNGUARDED = 2 << 10
 """Scripts up to this many bytes are parsed without that guard; the worst takes 30 ms."""
@@ -71,12 +71,12 @@ def _parser() -> Parser:
 def _parses_in_time(source: bytes) -> bool:
     if len(source) <= UNGUARDED:
         return True
-    ticks = 0
+    ticks, limit = 0, TICKS_PER_KB * len(source) // 1024
 
     def progress(_offset: int, _has_error: bool) -> bool:
         nonlocal ticks
         ticks += 1
-        return ticks > MAX_TICKS
+        return ticks > limit
 
     parser = _parser()
     try:
@@ -85,7 +85,7 @@ def _parses_in_time(source: bytes) -> bool:
         return False
     finally:
         parser.reset()
-    return ticks <= MAX_TICKS
+    return ticks <= limit
 
 
 def walk_script(command: str, found: Findings, depth: int) -> None:
