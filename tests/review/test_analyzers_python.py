@@ -133,7 +133,8 @@ def test_the_same_problem_of_two_tools_is_reported_once(bench: Bench) -> None:
 
 
 def test_bandit_finds_sql_and_weak_hashes_and_leaves_tests_alone(bench: Bench) -> None:
-    code = "import hashlib\n\n\ndef f(db, name):\n    db.execute('select * from t where n = %s' % name)\n    assert name\n    return hashlib.md5(name)\n"
+    query = "    db.execute('select * from t where n = %s' % name)\n"
+    code = f"import hashlib\n\n\ndef f(db, name):\n    assert name\n{query}    return hashlib.md5(name)\n"
     bench.change("pkg/a.py", None, code)
     bench.change("tests/test_a.py", None, "def test_a(tmp_path):\n    assert open('/tmp/x')\n")
     assert rules(bench.review("bandit")) == {"bandit/B608", "bandit/B324"}

@@ -8,6 +8,7 @@ and lines must belong to the change, and anything else becomes "not checked" wit
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 
@@ -20,6 +21,9 @@ from ..model import Change, FileChange, Finding, NotChecked, Plan, RawRun, Setti
 INSTALL = "install it with: pip install 'quarterdeck[review]'"
 ARGUMENT_BYTES = 60_000
 """How much one command-line argument may carry; Linux refuses 128 KiB."""
+
+_LONE_BYTE = re.compile(r"(?<!\\)((?:\\\\)*)(?<!\\ud[89ab][0-9a-f]{2})\\udc([89a-f][0-9a-f])")
+"""How Python prints an undecodable byte of a file name into JSON; the change writes it as `\\xNN`."""
 
 T = TypeVar("T")
 
@@ -106,8 +110,9 @@ def output(what: str, run: RawRun, shape: type[T], good: Sequence[int] = (0,)) -
     """Read a run's JSON into `shape`, or say why it cannot be used."""
     if bad := problem(what, run, good):
         return bad
+    text = _LONE_BYTE.sub(r"\1\\\\x\2", run.output or run.stdout)
     try:
-        return msgspec.json.decode((run.output or run.stdout).encode("utf-8", "replace"), type=shape)
+        return msgspec.json.decode(text.encode("utf-8", "replace"), type=shape)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         return NotChecked(what, f"the output of {run.name} could not be read: {str(error)[:160]}")
 

@@ -9,7 +9,7 @@ import msgspec
 from quarterdeck.protocol.environment import Toolbox
 
 from .. import findings as making
-from ..model import Change, Finding, NotChecked, Plan, RawRun, Settings, Severity
+from ..model import Change, FileChange, Finding, NotChecked, Plan, RawRun, Settings, Severity
 from ..paths import to_argument
 from . import trees
 from .base import absent, artifact, base_path, chunked, excluded, is_python, is_test, output, relative, slug, text_files
@@ -59,6 +59,7 @@ class Ruff:
             return []
         if "ruff" not in toolbox.modules:
             return absent(self.name)
+        files = [f for f in files if named(f)]
         heads = [f.path for f in files if f.status != "deleted"]
         bases = [base_path(f) for f in files if any(h.removed for h in f.hunks)] if heads else []
         return [
@@ -75,7 +76,11 @@ class Ruff:
         return (f"{toolbox.bin}/ruff", *options, *rules, "--", *(f"./{to_argument(p)}" for p in paths))
 
     def parse(self, runs: Sequence[RawRun], change: Change, settings: Settings) -> tuple[list[Finding], list[NotChecked]]:
-        missing = cut(self.name, [f for f in text_files(change, settings) if is_python(f.path)]) if runs else []
+        files = [f for f in text_files(change, settings) if is_python(f.path)]
+        missing = cut(self.name, files) if runs else []
+        missing += [
+            NotChecked(f"{self.name}: {f.path}", "ruff cannot report on a file whose name is not UTF-8") for f in files if not named(f)
+        ]
         sides: dict[str, list[Report]] = {"head": [], "base": []}
         for run in runs:
             issues = output(self.name, run, list[_Issue], good=(0, 1))
@@ -100,6 +105,11 @@ class Ruff:
             if not excluded(new.report.path, settings) and not (is_test(new.report.path) and new.report.rule in NOT_IN_TESTS)
         ]
         return found, missing
+
+
+def named(file: FileChange) -> bool:
+    """False for names that are not UTF-8, which ruff prints with the bytes lost."""
+    return not any("\udc80" <= c <= "\udcff" for c in to_argument(file.path))
 
 
 def report(issue: _Issue, source: str) -> Report:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quarterdeck.workflows.review.analyzers.inside.common import Hit, Note, Unreadable, answer, items, read_bytes, request_of_argv
+from quarterdeck.workflows.review.analyzers.inside.common import Hit, Note, Unreadable, answer, items, limited, read_bytes, request_of_argv
 
 if TYPE_CHECKING:
     import griffe
@@ -30,6 +30,7 @@ PRIVATE_FOLDERS = {
     "dist",
 }
 NOT_MODULES = {"setup.py", "conftest.py", "noxfile.py", "tasks.py", "manage.py", "fabfile.py", "dodo.py", "__main__.py"}
+PACKAGE_SECONDS = 60.0
 MAX_FILES = 4000
 MAX_BYTES = 40 << 20
 
@@ -146,7 +147,7 @@ def describe(
     try:
         filepath = os.fspath(owner.filepath)  # type: ignore[arg-type]
         line = obj.alias_lineno if isinstance(obj, griffe.Alias) else obj.lineno
-    except Exception:
+    except (griffe.GriffeError, AttributeError, ValueError):
         return None
     root = base_root if removed else head_root
     path = os.path.relpath(filepath, root)
@@ -184,7 +185,8 @@ def main() -> None:
             continue
         shown = f"{folder}/{name}" if folder else name
         try:
-            found += compare(request, folder, name)
+            with limited(PACKAGE_SECONDS):
+                found += compare(request, folder, name)
         except Unreadable as error:
             notes.append((shown, str(error)))
         except (RecursionError, MemoryError):

@@ -11,16 +11,19 @@ import contextlib
 import json
 import os
 import re
+import signal
 import stat
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 MAX_FILE = 2 << 20
 MAX_HITS = 2000
 MAX_TEXT = 400
+FILE_SECONDS = 10.0
+"""How long one check may take over one file, so that one crafted file cannot use up the time of all."""
 
 
 class Hit(NamedTuple):
@@ -109,10 +112,27 @@ def line_set(spec: object, mine: str, other: str) -> set[int] | None:
     return {first + i for first, count in spec for i in range(count)}
 
 
+@contextlib.contextmanager
+def limited(seconds: float = FILE_SECONDS) -> Iterator[None]:
+    """Raise Unreadable in the block after so many seconds. Main thread only; regular expressions are interrupted too."""
+
+    def stop(number: int, frame: object) -> None:
+        raise Unreadable(f"it took longer than {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def guarded(check: Check, path: str, text: str, notes: list[Note]) -> list[Hit]:
     """Run a check so that no file can break the others: whatever it raises becomes a note."""
     try:
-        return list(check(path, text))
+        with limited():
+            return list(check(path, text))
     except Unreadable as error:
         notes.append((path, str(error)))
     except (RecursionError, MemoryError):

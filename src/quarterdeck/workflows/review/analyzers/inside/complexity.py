@@ -12,7 +12,17 @@ import hashlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from quarterdeck.workflows.review.analyzers.inside.common import Hit, Note, Unreadable, answer, items, line_set, load, request_of_argv
+from quarterdeck.workflows.review.analyzers.inside.common import (
+    Hit,
+    Note,
+    Unreadable,
+    answer,
+    items,
+    limited,
+    line_set,
+    load,
+    request_of_argv,
+)
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -66,7 +76,8 @@ def functions(text: str) -> Iterator[Function]:
 
 def safely(path: str, text: str, notes: list[Note]) -> list[Function]:
     try:
-        return list(functions(text))
+        with limited():
+            return list(functions(text))
     except Unreadable as error:
         notes.append((path, str(error)))
     except (RecursionError, MemoryError):

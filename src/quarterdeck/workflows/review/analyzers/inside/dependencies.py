@@ -243,6 +243,6 @@ def main() -> None:
             return judge(path, old or Manifest([], {}), new) if new else iter(())
 
         added = guarded(check, item.head, head, notes)
-        # A manifest that is new as a whole lists what the project needs; only foreign sources in it are news.
-        found += [(item.head, hit) for hit in added if base or hit.rule not in ("risky/dependency-added",)]
+        # A manifest that is new as a whole lists what the project needs; only foreign sources and own build steps in it are news.
+        found += [(item.head, hit) for hit in added if base or hit.severity == "high" or hit.rule == "risky/dependency-url"]
     answer(found, notes)

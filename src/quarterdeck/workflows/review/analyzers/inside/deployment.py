@@ -84,12 +84,12 @@ def workflow(document: Map) -> Iterator[Hit]:
         if not isinstance(body, Map):
             yield invalid(line, f"job {name} is not a mapping")
             continue
+        yield from needs(name, body, jobs)
         if "uses" in body:
             continue
         if "runs-on" not in body:
             yield invalid(line, f"job {name} has no runs-on")
         yield from steps(name, body, line)
-        yield from needs(name, body, jobs)
 
 
 def steps(name: str, body: Map, line: int) -> Iterator[Hit]:

@@ -92,37 +92,31 @@ def check(path: str, text: str) -> Iterator[Hit]:
 
 
 def rules(found: list[Instruction]) -> Iterator[Hit]:
-    stages: set[str] = {"scratch"}
-    users: dict[str, str] = {}
-    image, user, last = "", "", found[0]
+    """The basic rules. Hits are about the whole file, each with the words at fault as its key: an instruction spans lines, and changing
+    one word of it must neither hide a new fault nor bring back an old one.
+    """
+    stages: dict[str, str] = {"scratch": ""}
+    stage, user, last = "", "", found[0]
     for one in found:
         if one.name == "FROM":
             words = [w for w in one.text.split() if not w.startswith("--")]
             image, last = (words[0] if words else ""), one
-            user = users.get(image.lower(), "")
+            user = stages.get(image.lower(), "")
             if image.lower() not in stages and "$" not in image and untagged(image):
-                yield Hit(
-                    one.line,
-                    "deploy/latest-image",
-                    "medium",
-                    f"{image} is whatever is newest on the day of the build; name a version",
-                    one.text,
-                )
-            if len(words) == 3 and words[1].lower() == "as":
-                stages.add(words[2].lower())
-                name = words[2].lower()
-            else:
-                name = ""
+                message = f"{image} is whatever is newest on the day of the build; name a version"
+                yield Hit(one.line, "deploy/latest-image", "medium", message, one.text, whole=True, key=image)
+            stage = words[2].lower() if len(words) == 3 and words[1].lower() == "as" else ""
         elif one.name == "USER":
             user, last = one.text.split(":")[0].strip(), one
         elif one.name == "ADD":
             yield from added(one)
         elif one.name in ("ENV", "ARG"):
             yield from secrets(one)
-        elif one.name == "RUN" and DOWNLOAD.search(one.text):
-            yield Hit(one.line, "deploy/download-and-run", "high", "runs what it downloads, unseen", one.text[:300])
-        if name and one.name in ("FROM", "USER"):
-            users[name] = user
+        elif one.name == "RUN":
+            for match in DOWNLOAD.finditer(one.text):
+                message = "runs what it downloads, unseen"
+                yield Hit(one.line, "deploy/download-and-run", "high", message, match.group(), whole=True)
+        stages[stage] = user
     if user in ("root", "0"):
         yield Hit(last.line, "deploy/root-user", "medium", "the container runs as root", f"USER {user}", whole=True)
 
@@ -136,7 +130,7 @@ def untagged(image: str) -> bool:
 def added(one: Instruction) -> Iterator[Hit]:
     for word in one.text.split()[:-1]:
         if re.match(r"https?://", word) and "--checksum=" not in one.text:
-            yield Hit(one.line, "deploy/add-url", "medium", f"ADD fetches {word} without a checksum", one.text[:300])
+            yield Hit(one.line, "deploy/add-url", "medium", f"ADD fetches {word} without a checksum", one.text[:300], whole=True, key=word)
 
 
 def secrets(one: Instruction) -> Iterator[Hit]:
@@ -150,4 +144,4 @@ def secrets(one: Instruction) -> Iterator[Hit]:
         name, _, value = word.partition("=")
         if SECRET_NAME.search(name) and not NOT_SECRET.search(name) and (value and not value.startswith("$")):
             message = f"{one.name} {name} puts a secret into the image's layers for everybody who has it"
-            yield Hit(one.line, "deploy/secret-in-image", "high", message, f"{one.name} {name}=…")
+            yield Hit(one.line, "deploy/secret-in-image", "high", message, f"{one.name} {name}=…", whole=True)

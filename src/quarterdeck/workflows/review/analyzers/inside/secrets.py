@@ -45,6 +45,12 @@ PLACEHOLDER = re.compile(
     re.I,
 )
 LOOKUP = re.compile(r"environ|getenv|secrets\.|vault|config\[|settings\.|^[A-Za-z_]+(?:[.:/-][A-Za-z_]+)*$|^https?://|^/|^\{|^\$", re.I)
+# Names that speak about a secret without holding it.
+ABOUT = re.compile(
+    r"(?:pattern|regex|re|format|field|name|label|header|url|uri|path|file|type|prefix|suffix|hint|help|message|error|policy|length|limit|"
+    r"tokens|count|ttl|param|parameter|class|env|var)$",
+    re.I,
+)
 # Documentation's own keys, published by their vendors.
 KNOWN = {"AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}
 HASHES = re.compile(r"^(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|sha\d+[-:].*)$", re.I)
@@ -68,6 +74,8 @@ def is_placeholder(value: str) -> bool:
 
 def looks_random(value: str) -> bool:
     """True for values that nobody types as a name: mixed characters and enough entropy for their length."""
+    if all(part.isalpha() or part.isdigit() for part in re.split(r"[-_.:/ ]+", value) if part):
+        return False
     kinds = sum(bool(re.search(kind, value)) for kind in (r"[a-z]", r"[A-Z]", r"[0-9]", r"[^A-Za-z0-9]"))
     if kinds < 2 or (kinds < 3 and len(value) < 16):
         return False
@@ -92,7 +100,9 @@ def assigned(path: str, line: str) -> Iterator[tuple[str, str, str]]:
         matches = [match]
     for match in matches:
         value = match["value"]
-        if not (is_placeholder(value) or LOOKUP.search(value) or HASHES.match(value)) and looks_random(value):
+        if not (ABOUT.search(match["name"]) or is_placeholder(value) or LOOKUP.search(value) or HASHES.match(value)) and looks_random(
+            value
+        ):
             yield "secrets/assigned", "high", value
     for match in URL_PASSWORD.finditer(line):
         if not is_placeholder(match["value"]) and not LOOKUP.search(match["value"]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 MAX_YAML = 512 << 10
 """Pure-Python YAML reads about 100 kB a second; longer files are said to be unchecked."""
+MAX_DEPTH = 300
+"""The parser's time grows with the square of the depth of `[` and `{`."""
 MAX_NODES = 200_000
 
 
@@ -56,6 +59,11 @@ def documents(text: str) -> list[object]:
         raise Unreadable("PyYAML is not installed; install it with: pip install 'quarterdeck[review]'") from None
     if len(text) > MAX_YAML:
         raise Unreadable(f"it is longer than {MAX_YAML >> 10} KiB")
+    depth = 0
+    for bracket in re.finditer(r"[][{}]", text):
+        depth = max(0, depth + (1 if bracket.group() in "[{" else -1))
+        if depth > MAX_DEPTH:
+            raise Unreadable("it is nested too deeply")
     try:
         built: dict[int, object] = {}
         return [build(node, built) for node in yaml.compose_all(text, Loader=yaml.BaseLoader)]
