@@ -1,4 +1,4 @@
-"""What the analyzers make of the catalogue: every planted fault that can be seen without running the tests, and nothing else. (A4, A27, A28)
+"""The analyzers on the catalogue: every planted fault that shows without running tests, and nothing else. (A4, A27, A28)
 
 The tools run here as the workflow runs them inside, only unsandboxed and on folders of this test; the whole way is tested elsewhere.
 """

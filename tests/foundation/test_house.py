@@ -161,7 +161,7 @@ def test_nothing_committed_names_a_registry_or_this_machine() -> None:
 
 
 def test_what_is_declared_is_what_is_imported() -> None:
-    """Every third-party import of the source is a declared dependency or an extra's. What runs inside may ask for the project's own pytest."""
+    """Every third-party import of the source is a declared dependency or an extra's; what runs inside may ask for the project's pytest."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {re.split(r"[<>=\[; ]", name)[0].lower() for name in project["dependencies"] + project["optional-dependencies"]["review"]}
     renamed = {"yaml": "pyyaml"}
