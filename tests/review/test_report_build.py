@@ -17,9 +17,11 @@ import report_sample as sample
 
 from quarterdeck.protocol.canonical import sha256
 from quarterdeck.protocol.errors import BadInput
-from quarterdeck.workflows.review.model import NotChecked, Settings
+from quarterdeck.workflows.review import findings as making
+from quarterdeck.workflows.review.model import NotChecked, Settings, TestReport
 from quarterdeck.workflows.review.report import OUTPUTS, Derived, DocFact, ModelFindings, Step, build, encode
 
+EMPTY: dict[str, Any] = {"environment": None, "models": (), "cost_microusd": 0, "tokens": 0, "settings_notes": ()}
 SCHEMA = json.loads(files("quarterdeck.workflows.review.report").joinpath("schema.json").read_text("utf-8"))
 
 
@@ -150,6 +152,24 @@ def test_a_pass_never_hides_what_was_not_checked() -> None:  # A13
     for name in ("report.md", "report.html"):
         text = outputs[name].decode()
         assert "What could not be checked" in text and "the repository has no tests" in text
+
+
+def test_a_suite_that_ran_nothing_is_not_called_passed() -> None:  # A13
+    nothing = TestReport("none", not_checked=(NotChecked("tests", "no suite was found"),))
+    artifacts = sample.empty() | {"tests.json": encode(nothing)}
+    outputs = build(artifacts, sample.facts(**EMPTY), lambda _: Derived((), nothing))
+    doc = json.loads(outputs["report.json"])
+    assert doc["tests"] is None and "tests were not run. Not everything could be checked." in outputs["report.md"].decode()
+    told = next(c for c in doc["claims"] if c["id"] == "tests.none")
+    assert (told["artifact"], told["pointer"]) == ("tests.json", "/not_checked")
+
+
+def test_a_finding_in_no_file_has_a_place_and_a_raw_answer_is_no_command() -> None:
+    artifacts = sample.empty() | {"raw/model-review.json": b'{"findings": []}', "habits.json": b"{}"}
+    artifacts["conventions.json"] = encode([making.make("conventions", "subject", "low", "", 0, "m", evidence="e", artifact="habits.json")])
+    doc = json.loads(build(artifacts, sample.facts(**EMPTY), lambda _: Derived(()))["report.json"])
+    assert doc["probes"] == []
+    assert any(c["text"].startswith("the commits: m") for c in doc["claims"])
 
 
 # law 8: nothing is claimed that no artifact shows ------------------------------------------------------------------

@@ -6,6 +6,7 @@ from .claims import Json
 from .html_text import artifact_link, esc, evidence, rich, tag
 from .text import cut
 from .view import View
+from .words import place
 
 EVIDENCE_CHARS, MESSAGE_CHARS = 1200, 2500
 
@@ -15,10 +16,8 @@ _PILL = {"aside": "dismissed", "newly_failing": "newly failing", "flaky": "flaky
 def finding_card(view: View, finding: Json, kind: str) -> str:
     """One finding: where, what, the code, and the links to the list and to the tool's raw output."""
     claim = view.claim(finding["claim"])
-    place = finding["path"] + (f":{finding['line']}" if finding["line"] > 0 else "")
-    if finding["end_line"] > finding["line"] > 0:
-        place += f"–{finding['end_line']}"
-    head = _pill(kind) + tag("span", esc(place), "place mono") + tag("span", esc(f"{finding['tool']} {finding['rule']}"), "rule")
+    spot = place(finding["path"], finding["line"], finding["end_line"])
+    head = _pill(kind) + tag("span", esc(spot), "place mono") + tag("span", esc(f"{finding['tool']} {finding['rule']}"), "rule")
     links = artifact_link(finding["artifact"]) + (evidence(claim) if claim["artifact"] != finding["artifact"] else "")
     body = tag("p", rich(finding["message"]))
     if finding["evidence"]:

@@ -9,6 +9,7 @@ from .claims import Json
 from .text import cut, one_line, visible
 from .verdict import plural
 from .view import SHOWN, TITLES, View, source_name
+from .words import place
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#|~&!$@]|(?<=\w):(?=//)|(?<=www)\.)", re.IGNORECASE)
 
@@ -105,9 +106,9 @@ def _summary(view: View) -> list[str]:
 
 def _finding(view: View, finding: Json) -> list[str]:
     claim = view.claim(finding["claim"])
-    place = finding["path"] + (f":{finding['line']}" if finding["line"] > 0 else "")
+    spot = place(finding["path"], finding["line"], finding["end_line"])
     links = raw_link(finding["artifact"]) + ("" if claim["artifact"] == finding["artifact"] else f", {link(claim)}")
-    lines = [f"- {code(place)} {prose(finding['message'])} ({code(finding['tool'] + ' ' + finding['rule'])}) {links}"]
+    lines = [f"- {code(spot)} {prose(finding['message'])} ({code(finding['tool'] + ' ' + finding['rule'])}) {links}"]
     if finding["evidence"]:
         lines += ["", block(cut(finding["evidence"], 1200), indent="  "), ""]
     return lines

@@ -8,13 +8,15 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from ..model import Change, Finding, NotChecked, Summary, TestReport
+from quarterdeck.protocol.errors import BadInput
+
+from ..model import Change, NotChecked, Summary, TestReport
 from . import data
 from .claims import Claims, Json, step_of
 from .data import DocFact, Docs
 from .inputs import Inputs, Reported, decode
 from .verdict import blocks, plural
-from .words import percent, ranges
+from .words import percent, place, ranges
 
 _TEST_LISTS = {
     "newly_failing": ("fails on the head and passed on the base", "fail on the head and passed on the base"),
@@ -49,13 +51,6 @@ def change(claims: Claims, change: Change | None) -> Json | None:
             {"path": f.path, "old_path": f.old_path, "status": f.status, "added": f.added, "deleted": f.deleted} for f in change.files
         ],
     }
-
-
-def where(finding: Finding) -> str:
-    """`path:line`, `path:line-end` or just the path."""
-    if finding.line <= 0:
-        return finding.path
-    return f"{finding.path}:{finding.line}" + (f"-{finding.end_line}" if finding.end_line > finding.line else "")
 
 
 def _severities(entries: Sequence[Reported]) -> str:
@@ -101,7 +96,7 @@ def findings(claims: Claims, inputs: Inputs, entries: Sequence[Reported]) -> lis
 
 def _finding(claims: Claims, inputs: Inputs, n: int, entry: Reported) -> Json:
     f = entry.finding
-    text = f"{where(f)}: {f.message} ({f.tool} {f.rule}, {f.severity})"
+    text = f"{place(f.path, f.line, f.end_line)}: {f.message} ({f.tool} {f.rule}, {f.severity})"
     item: Json = msgspec.to_builtins(f)
     return item | {
         "source": entry.source,
@@ -116,10 +111,8 @@ def _finding(claims: Claims, inputs: Inputs, n: int, entry: Reported) -> Json:
 def tests(claims: Claims, inputs: Inputs) -> Json | None:
     """Base against head. The tests that speak are listed with their message; the whole is in `junit.xml`."""
     report = inputs.tests
-    if report is None:
-        reason = next((i for i, n in enumerate(inputs.not_checked) if "test" in n.what.lower()), None)
-        known, pointer = (data.RUN, "/steps") if reason is None else (data.NOT_CHECKED, f"/{reason}")
-        claims.add("tests.none", "The test suite was not run.", known, pointer)
+    if report is None or not (report.base or report.head):
+        claims.add("tests.none", "The test suite was not run.", *_why_no_tests(inputs))
         return None
     count = Counter(c.outcome for c in report.head)
     split = ", ".join(f"{count[k]:,} {k}" for k in ("passed", "failed", "error", "skipped") if count[k])
@@ -145,6 +138,14 @@ def tests(claims: Claims, inputs: Inputs) -> Json | None:
         **{k: count[k] for k in ("passed", "failed", "error", "skipped")},
         **lists,
     }
+
+
+def _why_no_tests(inputs: Inputs) -> tuple[str, str]:
+    """The artifact and pointer that say why: the suite's own report, the list of what was not checked, or the run."""
+    if inputs.tests:
+        return data.TESTS, "/not_checked"
+    reason = next((i for i, n in enumerate(inputs.not_checked) if "test" in n.what.lower()), None)
+    return (data.RUN, "/steps") if reason is None else (data.NOT_CHECKED, f"/{reason}")
 
 
 def coverage(claims: Claims, report: TestReport | None) -> Json | None:
@@ -255,10 +256,13 @@ class _Probe(msgspec.Struct, frozen=True):
 
 def probes(claims: Claims, artifacts: Mapping[str, bytes]) -> list[Json]:
     """The commands of analyzers, conventions and suites, and how each ended."""
-    items = []
-    for n, name in enumerate(sorted(a for a in artifacts if a.startswith("raw/") and a.endswith(".json"))):
-        probe = decode(name, artifacts[name], _Probe)
+    items: list[Json] = []
+    for name in sorted(a for a in artifacts if a.startswith("raw/") and a.endswith(".json")):
+        try:
+            probe = decode(name, artifacts[name], _Probe)
+        except BadInput:  # a raw answer of a model, say: it is evidence, but no command
+            continue
         ended = f"exit code {probe.exit_code}" if probe.state == "exited" else probe.state
         text = f"{probe.name} ended with {ended}" + ("; its output was cut." if probe.truncated else ".")
-        items.append(msgspec.to_builtins(probe) | {"artifact": name, "claim": claims.add(f"probe.{n}", text, name, "/exit_code")})
+        items.append(msgspec.to_builtins(probe) | {"artifact": name, "claim": claims.add(f"probe.{len(items)}", text, name, "/exit_code")})
     return items

@@ -51,8 +51,14 @@ def decide(inputs: Inputs, findings: Sequence[Reported]) -> Verdict:
         return Verdict("tests", 1, text, data.TESTS, "/newly_failing")
     if blocking:
         return Verdict("findings", 1, found + ".", blocking[0].artifact, f"/{blocking[0].index}" if len(blocking) == 1 else "")
-    tests = "no newly failing test" if inputs.tests else "tests were not run"
-    return Verdict("pass", 0, f"No finding at or above {threshold}, {tests}.", data.FINDINGS)
+    tests = "no newly failing test" if inputs.tests and inputs.tests.head else "tests were not run"
+    rest = " Not everything could be checked." if _left_out(inputs) else ""
+    return Verdict("pass", 0, f"No finding at or above {threshold}, {tests}.{rest}", data.FINDINGS)
+
+
+def _left_out(inputs: Inputs) -> bool:
+    told = (inputs.not_checked, inputs.tests and inputs.tests.not_checked, inputs.docs and inputs.docs.not_checked)
+    return any(told) or bool(inputs.change and inputs.change.notes)
 
 
 def _why_not(inputs: Inputs) -> str:

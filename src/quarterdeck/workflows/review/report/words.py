@@ -59,3 +59,12 @@ def ranges(lines: Iterable[int]) -> str:
 def short(digest: str) -> str:
     """The first twelve digits of a hash, enough for a reader to compare."""
     return digest[:12]
+
+
+def place(path: str, line: int = 0, end_line: int = 0) -> str:
+    """Where a finding is: `path:line`, `path:line–end`, the path alone, or `the commits` when it is in no file."""
+    if not path:
+        return "the commits"
+    if line <= 0:
+        return path
+    return f"{path}:{line}" + (f"–{end_line}" if end_line > line else "")
