@@ -12,7 +12,7 @@ from model_kit import TOOL, FakePermits, ask, models_at
 
 from quarterdeck.models import PRESETS, Models, prices_from, providers_from
 from quarterdeck.protocol.errors import ConfigError
-from quarterdeck.protocol.models import Price, Usage
+from quarterdeck.protocol.models import ModelRequest, Price, Usage
 
 
 def book(prices: dict[str, Price] | None = None) -> Models:
@@ -118,6 +118,21 @@ def test_the_estimate_takes_the_dearest_reachable_tier_and_the_price_of_cache_wr
     request = ask({"role": "user", "content": "x" * 250_000}, model=name)
     assert book().estimate(request) >= 250_000 * 2 * book().price(name).input * 1.25 / 1e6
     assert book().estimate(request) >= book().cost(name, Usage(250_000, 0, 500, 0))
+
+
+@pytest.mark.parametrize(
+    "longer",
+    [
+        ask(instructions="ü" * 5000),
+        ask({"type": "message", "role": "user", "content": "\u2028" * 3334}),
+        ask({"type": "function_call_output", "call_id": "c", "output": "\x00" * 10_000}),
+        ask(tools=(TOOL | {"description": "x" * 10_000},)),
+        ask(text_format={"type": "json_schema", "schema": {"description": "x" * 10_000}}),
+    ],
+)
+def test_every_part_of_a_request_raises_its_bound_by_its_bytes(longer: ModelRequest) -> None:
+    models = models_at("http://unused")
+    assert models.estimate(longer) - models.estimate(ask()) >= 10_000 - len(str(ask().input))
 
 
 def test_pictures_and_files_given_by_address_are_bounded_too() -> None:

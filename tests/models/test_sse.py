@@ -21,11 +21,17 @@ def feed(data: bytes, cuts: list[int]) -> list[SSEEvent]:
     return events
 
 
-@given(st.lists(_EVENT, max_size=6), st.sampled_from(["\n", "\r\n", "\r"]), st.lists(st.integers(0, 400), max_size=30), st.booleans())
+@given(
+    st.lists(_EVENT, max_size=6),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.lists(st.integers(0, 400), max_size=30),
+    st.booleans(),
+    st.booleans(),
+)
 def test_every_chunking_gives_the_events_that_were_written(
-    events: list[tuple[str, list[str]]], end: str, cuts: list[int], comments: bool
+    events: list[tuple[str, list[str]]], end: str, cuts: list[int], comments: bool, bom: bool
 ) -> None:
-    written = "\ufeff" if comments else ""
+    written = "\ufeff" if bom else ""
     for name, lines in events:
         written += f": ping{end}" if comments else ""
         written += f"event: {name}{end}" if name else ""
@@ -64,6 +70,8 @@ def test_an_endless_event_is_refused_and_endless_keepalives_are_not() -> None:
     for _ in range(100):
         assert parser.feed(b": keepalive, keepalive, keepalive\n\n") == []
         assert parser.feed(b": and without a blank line behind it\n") == []
+    for _ in range(100):
+        assert parser.feed(b"data: many small events are no large one\n\n")
     with pytest.raises(ValueError, match="larger than 1000 bytes"):
         for _ in range(100):
             parser.feed(b"data: xxxxxxxxxxxxxxxxxxxxxx\n")

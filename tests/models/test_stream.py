@@ -78,6 +78,8 @@ async def test_an_agents_second_turn_is_accepted_and_carries_everything(wire: st
         late = {"type": "message", "role": "user", "content": "hurry"}
         events = await collect(models, ask(*SAY, *first, outputs[0], late, outputs[1], tools=(TOOL,)), 2)
         assert server.errors == []
+        sent = server.requests[1].body
+        assert "hurry" in [message.get("content") for message in sent.get("messages") or sent["input"]]
     assert items_of(events)[0]["content"][0]["text"] == "It says: œ0, œ1"
 
 

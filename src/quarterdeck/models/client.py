@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..protocol.actions import Permit
 from ..protocol.models import ModelEvent, ModelRequest, Price, Usage
-from ..protocol.ports import Permits
+from ..protocol.ports import ModelPort, Permits
 from .chat import chat_body, other_limit
 from .chat_stream import ChatFold
 from .faults import cut, malformed, missing_key, reported, unusable_key
@@ -112,6 +112,12 @@ class Models:
         if held is None or held.loop is not loop:
             held = self._open[provider.name] = _Open(loop, new_client(provider, self._timeouts))
         return held.client
+
+
+if TYPE_CHECKING:
+
+    def _is_a_port(models: Models) -> ModelPort:
+        return models
 
 
 async def _folded(line: Line, body: Body, fold: ChatFold | ResponsesFold, provider: ProviderConfig) -> AsyncGenerator[ModelEvent]:

@@ -8,6 +8,7 @@ the constants below. What cannot be bounded by its bytes (an image or file given
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
@@ -44,7 +45,6 @@ class PriceBook:
     def __init__(self, providers: Mapping[str, ProviderConfig], overrides: Mapping[str, Price]) -> None:
         self._providers = providers
         self._overrides = dict(overrides)
-        self._tiers: dict[str, tuple[Tier, ...]] = {}
 
     def price(self, model: str) -> Price:
         """Return the base price of `model` (long calls of some models cost more: `cost` knows). Raises ConfigError without a price."""
@@ -67,18 +67,13 @@ class PriceBook:
 
     def tiers(self, model: str) -> tuple[Tier, ...]:
         """Return the tariff of `model`, cheapest first; the first tier begins at 0."""
-        if model not in self._tiers:
-            self._tiers[model] = self._find(model)
-        return self._tiers[model]
-
-    def _find(self, model: str) -> tuple[Tier, ...]:
         provider, name = split_model(model, self._providers)
         given = self._overrides.get(model)
         if given is None and provider.local:
             given = Price(0, 0, 0, "local")
         if given is not None:
             return (Tier(0, given, max(given.input, given.cached)),)
-        listed = _listed(provider.name, provider.base_url, name)
+        listed = _listed(provider.name, provider.base_url, name, int(time.time()) // 3600)
         if not listed:
             raise _unpriced(model)
         return listed
@@ -157,8 +152,11 @@ def _round_up(usd_per_million: Decimal) -> int:
 
 
 @functools.lru_cache(maxsize=256)
-def _listed(provider_id: str, base_url: str, name: str) -> tuple[Tier, ...]:
-    """Return genai-prices' tariff, or nothing if it does not know both rates. Importing it takes half a second: only when asked."""
+def _listed(provider_id: str, base_url: str, name: str, hour: int) -> tuple[Tier, ...]:
+    """Return genai-prices' tariff of this hour (some prices change with the day or the hour), or nothing if it lacks a rate.
+
+    Importing it takes half a second: only when asked.
+    """
     from datetime import UTC, datetime
     from importlib.metadata import version
 
@@ -173,7 +171,7 @@ def _listed(provider_id: str, base_url: str, name: str) -> tuple[Tier, ...]:
         if found is None or known is None:
             return ()
         owner, model = known, found
-    rates = model.get_prices(datetime.now(tz=UTC))
+    rates = model.get_prices(datetime.fromtimestamp(hour * 3600, tz=UTC))
     if rates.input_mtok is None or rates.output_mtok is None or rates.requests_kcount is not None:
         return ()  # half a price, or one per request, bounds nothing
     source = f"genai-prices {version('genai-prices')} ({owner.id})"
