@@ -165,7 +165,7 @@ class LocalDriver:
     async def unpack(self, permit: Permit, environment: str, archive: Path, target: str) -> None:
         """Unpack a tar file (plain or compressed) of the host inside; the agent reads it through a descriptor."""
         archive = Path(os.getcwd(), archive)  # noqa: PTH109  the shim has another working directory
-        if not archive.is_file():  # noqa: ASYNC240  a local stat
+        if not archive.is_file():
             raise BadInput(f"{archive} is not a file", param="archive")
         header = {"op": "unpack", "path": target, "archive": os.fspath(archive), "timeout_s": UNPACK_S, "output_bytes": NOTE_BYTES}
         _check(await self._job(permit, "file.write", environment, header), f"cannot unpack {archive.name}")

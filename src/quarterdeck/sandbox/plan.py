@@ -134,7 +134,8 @@ def shim_command(module: str, arguments: str) -> list[str]:
 def compile_ahead() -> None:
     """Compile what runs outside this interpreter, once; else every start would compile it again. Failing is only slow."""
     for path in (*(HERE / "inside").glob("*.py"), *(HERE / "shim").glob("*.py")):
-        if not Path(importlib.util.cache_from_source(str(path))).exists():
+        compiled = Path(importlib.util.cache_from_source(str(path)))
+        if not compiled.exists() or compiled.stat().st_mtime < path.stat().st_mtime:
             try:
                 py_compile.compile(str(path), quiet=2)
             except OSError:

@@ -8,6 +8,7 @@ swap, quotas, unusual socket families and pushing characters into terminals. Ref
 from __future__ import annotations
 
 import errno
+import functools
 import struct
 
 X86_64, AARCH64 = 0xC000003E, 0xC00000B7
@@ -135,6 +136,7 @@ def _only(values: tuple[int, ...], verdict: int) -> bytes:
     return b"".join(ops) + _op(RETURN, verdict)
 
 
+@functools.cache
 def program(machine: str) -> bytes:
     """Return the filter as an array of struct sock_filter for `machine` (os.uname().machine). KeyError if unknown."""
     arch = ARCHITECTURES[machine]

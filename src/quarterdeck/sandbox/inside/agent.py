@@ -1,10 +1,10 @@
 """The agent inside: pid 1 of an environment, started by the host as ``python -I -S``; the standard library's cheapest modules only.
 
 It owns no truth. The host's shim sends one datagram per job together with file descriptors: a specification, stdin, stdout,
-stderr and a status pipe. For each job the agent forks a *minder*, a child subreaper that starts the command, writes its wait
-status straight into the status pipe, and stays until the last descendant is gone; so a job's daemons are always found under
-its minder. As pid 1 the agent can neither be killed nor stopped from inside, and as it is not dumpable nobody inside can open
-its memory or descriptors.
+stderr and a status pipe. The agent hands each job to a *minder*, a child subreaper that starts the command, writes its wait
+status straight into the status pipe, and is busy until the last descendant is gone; so a job's daemons are always found under
+its minder. A spare minder waits for the next job, so that no fork delays it. As pid 1 the agent can neither be killed nor
+stopped from inside, and as it is not dumpable nobody inside can open its memory or descriptors.
 """
 
 # pathlib and contextlib are not used: importing them costs milliseconds of every cold start.
@@ -69,6 +69,15 @@ def below(root: int, parents: dict[int, int]) -> set[int]:
     return found
 
 
+class Minder:
+    """A minder as pid 1 sees it. `job` 0: it is idle."""
+
+    def __init__(self, pid: int, sock: _socket.socket) -> None:
+        self.pid, self.sock, self.job = pid, sock, 0
+        self.deaf = False
+        """Its socket has ended, so it is no longer polled."""
+
+
 class Agent:
     """The loop of pid 1."""
 
@@ -76,53 +85,96 @@ class Agent:
         self.sock = sock
         self.oom = oom
         self.calm = int(os.pread(oom, 16, 0))
-        self.minders: dict[int, int] = {}
-        """Job number to the pid of its minder."""
+        self.minders: dict[int, Minder] = {}
+        """By the descriptor of their sockets."""
+        self.poll = select.poll()
 
     def run(self, wake: int) -> None:
         """Serve until the shim closes its end."""
-        poll = select.poll()
-        poll.register(self.sock.fileno(), select.POLLIN)
-        poll.register(wake, select.POLLIN)
+        self.poll.register(self.sock.fileno(), select.POLLIN)
+        self.poll.register(wake, select.POLLIN)
+        self.spare()
         while True:
-            for fd, _ in poll.poll():
+            for fd, _ in self.poll.poll():
                 if fd == wake:
                     os.read(wake, 4096)
                     self.reap()
-                elif not self.receive():
+                elif fd in self.minders:
+                    self.hear(self.minders[fd])
+                elif fd == self.sock.fileno() and not self.receive():
                     return
 
     def receive(self) -> bool:
-        data, ancillary, _, _ = self.sock.recvmsg(64, _socket.CMSG_SPACE(4 * MAX_FDS), _socket.MSG_CMSG_CLOEXEC)
+        data, fds = receive(self.sock)
         if not data:
             return False
-        fds = [fd for _, _, raw in ancillary for (fd,) in struct.iter_unpack("i", raw[: len(raw) // 4 * 4])]
         kind, job = HEADER.unpack(data)
         if kind == b"S":
-            self.spawn(job, fds)
-        elif kind == b"K" and job in self.minders:
-            self.kill(self.minders[job])
+            self.assign(job, fds)
+        else:
+            for minder in list(self.minders.values()):
+                if minder.job == job:
+                    self.kill(minder.pid)
         for fd in fds:
             os.close(fd)
         return True
 
-    def spawn(self, job: int, fds: list[int]) -> None:
-        os.write(self.oom, b"%d" % max(500, self.calm))  # the kernel's out-of-memory killer shall take the job before pid 1
+    def assign(self, job: int, fds: list[int]) -> None:
+        """Hand the job to an idle minder; one that died meanwhile is replaced."""
+        for _ in range(2):
+            minder = self.spare()
+            if minder is None:
+                break
+            minder.job = job
+            try:
+                minder.sock.sendmsg([b"J"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))])
+            except OSError:
+                continue
+            return
+        os.write(fds[3], b"quarterdeck: cannot start a process: none is left\n")
+        os.write(fds[4], STATUS.pack(126 << 8, 0.0, 0.0, 0))
+
+    def hear(self, minder: Minder) -> None:
+        """A minder says that its job is over and that nothing is left of it; or it is gone, which `reap` sees to."""
+        try:
+            said = minder.sock.recv(1)
+        except OSError:
+            said = b""
+        if said and not any(other.job == 0 for other in self.minders.values()):
+            minder.job = 0
+            return
+        self.poll.unregister(minder.sock.fileno())
+        if said:  # one spare is enough
+            self.minders.pop(minder.sock.fileno()).sock.close()
+        else:
+            minder.deaf = True
+
+    def spare(self) -> Minder | None:
+        """Return an idle minder, a new one if there is none; None if no process is left for it."""
+        for minder in self.minders.values():
+            if minder.job == 0 and not minder.deaf:
+                return minder
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+        os.write(self.oom, b"%d" % max(500, self.calm))  # the kernel's out-of-memory killer shall take a job before pid 1
         try:
             pid = os.fork()
-        except OSError as error:  # no process left: the status pipe closes without a status, and stderr says why
-            os.write(fds[3], f"quarterdeck: cannot start a process: {error.strerror}\n".encode())
-            os.write(fds[4], STATUS.pack(126 << 8, 0.0, 0.0, 0))
-            return
+        except OSError:
+            return None
         finally:
             if os.getpid() == 1:
                 os.write(self.oom, b"%d" % self.calm)
         if pid == 0:
             try:
-                minder(self.sock.fileno(), fds)
+                os.closerange(3, theirs.fileno())
+                os.closerange(theirs.fileno() + 1, 65536)
+                mind(theirs)
             finally:
                 os._exit(70)
-        self.minders[job] = pid
+        theirs.close()
+        minder = Minder(pid, ours)
+        self.minders[ours.fileno()] = minder
+        self.poll.register(ours.fileno(), select.POLLIN)
+        return minder
 
     def reap(self) -> None:
         """Collect every zombie; after a minder's violent death also end the processes that it leaves."""
@@ -134,10 +186,13 @@ class Agent:
                 break
             if pid == 0:
                 break
-            for job, known in list(self.minders.items()):
-                if known == pid:
-                    del self.minders[job]
+            for fd, minder in list(self.minders.items()):
+                if minder.pid == pid:
                     violent = violent or status != 0
+                    del self.minders[fd]
+                    if not minder.deaf:
+                        self.poll.unregister(fd)
+                    minder.sock.close()
         if violent:
             self.kill(0)
 
@@ -161,9 +216,9 @@ class Agent:
             found = below(minder_pid, parents)
             # A minder without children runs a file operation itself, or has not started its command yet.
             return found or ({minder_pid} & parents.keys())
-        owned = {1, os.getpid(), *self.minders.values()}
-        for pid in self.minders.values():
-            owned |= below(pid, parents)
+        owned = {os.getpid()}
+        for minder in self.minders.values():
+            owned |= {minder.pid} | below(minder.pid, parents)
         return parents.keys() - owned
 
 
@@ -175,12 +230,28 @@ def send(pid: int, number: int) -> bool:
     return True
 
 
-def minder(sock: int, fds: list[int]) -> None:
-    """Run one job in this forked process, report its end, and stay for the orphans."""
+def receive(sock: _socket.socket) -> tuple[bytes, list[int]]:
+    """Receive one datagram and its descriptors."""
+    data, ancillary, _, _ = sock.recvmsg(64, _socket.CMSG_SPACE(4 * MAX_FDS), _socket.MSG_CMSG_CLOEXEC)
+    return data, [fd for _, _, raw in ancillary for (fd,) in struct.iter_unpack("i", raw[: len(raw) // 4 * 4])]
+
+
+def mind(sock: _socket.socket) -> None:
+    """The life of a minder: one job after the other, until pid 1 closes its end."""
     _signal.set_wakeup_fd(-1)
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    os.close(sock)
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    while True:
+        data, fds = receive(sock)
+        if not data:
+            os._exit(0)
+        run_job(fds, null)
+        sock.send(b"F")
+
+
+def run_job(fds: list[int], null: int) -> None:
+    """Run one job, report its end, and return when nothing is left of it."""
     spec_fd, stdin, stdout, stderr, status_fd = fds
     spec = marshal.loads(os.pread(spec_fd, os.fstat(spec_fd).st_size, 0))
     for number, fd in enumerate((stdin, stdout, stderr)):
@@ -189,6 +260,7 @@ def minder(sock: int, fds: list[int]) -> None:
     os.close(spec_fd)
     child = -1
     code = 0
+    os.chdir("/workspace")
     try:
         child = start(spec) if spec["kind"] == "exec" else file_job(spec)
     except OSError as error:
@@ -197,14 +269,14 @@ def minder(sock: int, fds: list[int]) -> None:
         os.write(2, f"quarterdeck: {os.fsdecode(name)!r}{where}: {error.strerror or error}\n".encode("utf-8", "replace"))
         code = 127 if isinstance(error, FileNotFoundError) else 126
     for number in (0, 1, 2):  # nobody shall wait for the end of a stream that only this process holds
-        os.close(number)
+        os.dup2(null, number)
     if child < 0:
         report(status_fd, code << 8, resource.getrusage(resource.RUSAGE_SELF))
     while True:
         try:
             pid, status, usage = os.wait4(-1, 0)
         except ChildProcessError:
-            os._exit(0)
+            return
         if pid == child:
             report(status_fd, status, usage)
 

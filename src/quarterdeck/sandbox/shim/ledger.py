@@ -1,6 +1,6 @@
 """The environment's own ledger, on disk: what began, what ended and how, which keys are forbidden, and the epoch fence.
 
-Append-only JSON lines, synced before a command begins and after it ends, so that even a dead shim's environment can tell
+Append-only JSON lines, synced before a command begins and when it has ended, so that even a dead shim's environment can tell
 what finished. A key is ``RUN.ACTION.ATTEMPT``; epochs belong to runs. A torn last line is ignored.
 """
 
@@ -79,19 +79,27 @@ class Ledger:
         self._append({"key": key, "state": "tombstoned"})
 
     def end(self, key: str, result: dict[str, Any], streams: list[bytes]) -> None:
-        """Record how `key` ended. `streams` are stdout's head and tail, stderr's head and tail."""
-        name = str(len(self.ends))
-        with open(os.path.join(self.results, name), "wb") as file:
-            file.write(b"".join(streams))
+        """Record how `key` ended; `sync` follows. `streams` are stdout's head and tail, stderr's head and tail."""
+        sizes = [len(part) for part in streams]
+        name = str(len(self.ends)) if any(sizes) else ""
+        if name:
+            with open(os.path.join(self.results, name), "wb") as file:
+                file.write(b"".join(streams))
         self.states[key] = "ended"
-        self.ends[key] = {"key": key, "state": "ended", "file": name, "sizes": [len(part) for part in streams], "result": result}
-        self._append(self.ends[key])
+        self.ends[key] = {"key": key, "state": "ended", "file": name, "sizes": sizes, "result": result}
+        self._append(self.ends[key], sync=False)
+
+    def sync(self) -> None:
+        """Bring what was appended to the disk."""
+        os.fdatasync(self.fd)
 
     def result(self, key: str) -> tuple[dict[str, Any], bytes] | None:
         """Return the recorded end of `key` and its streams in one piece, or None if it cannot be told."""
         entry = self.ends.get(key)
         if entry is None:
             return None
+        if not entry["file"]:
+            return entry, b""
         try:
             with open(os.path.join(self.results, entry["file"]), "rb") as file:
                 streams = file.read()

@@ -257,6 +257,7 @@ class Shim:
         body = b"".join(job.streams)
         for connection in self.waiting.pop(job.key):
             connection.answer(answer, body)
+        self.ledger.sync()  # behind the answer: who got it keeps it, and a crash of the host ends the environment anyway
 
     def _done(self, entry: dict[str, Any]) -> dict[str, Any]:
         return {"ok": True, "state": "done", "result": entry["result"], "sizes": entry["sizes"]}
