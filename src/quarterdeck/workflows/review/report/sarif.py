@@ -21,7 +21,7 @@ def sarif(doc: Json) -> Json:
     run: Json = {
         "tool": {"driver": {"name": "quarterdeck", "semanticVersion": doc["run"]["quarterdeck"], "rules": list(rules.values())}},
         "automationDetails": {"id": f"quarterdeck/review/{doc['run']['id']}"},
-        "originalUriBaseIds": {"SRCROOT": {"description": {"text": "The root of the reviewed repository."}}},
+        "originalUriBaseIds": {"%SRCROOT%": {"description": {"text": "The root of the reviewed repository."}}},
         "columnKind": "unicodeCodePoints",
         "invocations": [_invocation(doc)],
         "results": [_result(f, index, reasons.get(f["fingerprint"])) for f in doc["findings"]],
@@ -61,7 +61,7 @@ def _result(finding: Json, index: dict[str, int], dismissal: Json | None) -> Jso
         "properties": {"severity": finding["severity"], "evidence": f"artifacts/{finding['artifact']}"},
     }
     if finding["path"] and ".." not in finding["path"].split("/"):
-        place: Json = {"artifactLocation": {"uri": uri(finding["path"]), "uriBaseId": "SRCROOT"}}
+        place: Json = {"artifactLocation": {"uri": uri(finding["path"]), "uriBaseId": "%SRCROOT%"}}
         if finding["line"] > 0:
             place["region"] = {"startLine": finding["line"], "endLine": max(finding["line"], finding["end_line"])}
             if finding["evidence"]:

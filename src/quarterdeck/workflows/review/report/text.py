@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import unicodedata
 
 _HIDDEN = {0x061C, 0x180E, 0x2028, 0x2029, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070)}
@@ -28,6 +29,11 @@ def one_line(text: str) -> str:
 def cut(text: str, characters: int) -> str:
     """Shorten text for display; the artifact holds the whole."""
     return text if len(text) <= characters else text[: characters - 1].rstrip() + "…"
+
+
+def quoted(source: str, characters: int) -> str:
+    """Source text for display: common indentation taken off, then cut."""
+    return cut(textwrap.dedent(source), characters)
 
 
 _XML_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

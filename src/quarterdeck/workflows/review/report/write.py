@@ -56,7 +56,7 @@ def _former(directory: Path) -> bool:
 
 def _is_report(file: Path) -> bool:
     try:
-        found = json.loads(file.read_bytes()) if not file.is_symlink() else None
+        found = json.loads(file.read_bytes()) if file.is_file() and not file.is_symlink() else None
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(found, dict) and found.get("schema") == SCHEMA
