@@ -11,6 +11,7 @@ from quarterdeck.models import PRESETS, ProviderConfig, profile_for
 from quarterdeck.models.chat import chat_body, messages_from, other_limit
 from quarterdeck.models.chat_stream import ChatFold, chat_usage
 from quarterdeck.models.profiles import Profile
+from quarterdeck.protocol.errors import ModelError
 from quarterdeck.protocol.models import ItemDone, ModelEvent, TextDelta, Usage
 from quarterdeck.testing import ScriptedModel, fail, text
 
@@ -211,6 +212,14 @@ async def test_law_7_a_server_that_knows_the_cap_by_its_other_name_still_gets_it
         first, second = (received.body for received in server.requests)
     assert first["max_tokens"] == second["max_completion_tokens"] == 500 and "max_tokens" not in second
     assert other_limit({"max_tokens": 1}, "max_tokens is too large: 1") is None
+
+
+async def test_a_server_that_complains_of_both_names_is_not_asked_for_ever() -> None:
+    complaint = fail(400, "Use 'max_completion_tokens', not 'max_tokens'.")
+    with ScriptedModel(lambda body: complaint if len(server.requests) < 9 else text("asked nine times")) as server:
+        with pytest.raises(ModelError, match="Use 'max_completion_tokens'"):
+            await collect(models_at(server.base_url), ask())
+        assert len(server.requests) == 2
 
 
 def test_a_profile_is_data_and_the_operator_may_set_the_window() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from time import time
 
 import pytest
-from model_kit import KEY, WIRES, Naps, ask, collect, completed, items_of, models_at
+from model_kit import KEY, WIRES, Naps, ask, collect, completed, items_of, models_at, permit
 
 from quarterdeck.models import Timeouts
 from quarterdeck.models.faults import Redactor, provider_words
@@ -99,10 +99,9 @@ async def test_no_item_of_a_chat_stream_that_was_cut_counts_as_said(wire: str) -
         models = models_at(server.base_url, wire)
         seen = []
         with pytest.raises(ModelError):
-            from model_kit import permit
-
             async for event in models.stream(permit(), ask()):
                 seen.append(event)
+        await models.aclose()
         assert seen and items_of(seen) == []
 
 
@@ -113,11 +112,10 @@ async def test_a_stream_that_stalls_is_cut_after_the_idle_time(wire: str) -> Non
         assert "no event for 0.3 s" in error.message and error.retryable
 
 
-@pytest.mark.parametrize("wire", WIRES)
-async def test_a_slow_stream_is_not_an_idle_one(wire: str) -> None:
-    with ScriptedModel([text(LONG, delay=0.05)]) as server:
-        events = await collect(models_at(server.base_url, wire, timeouts=Timeouts(connect=5, write=5, idle=0.7)), ask())
-        assert completed(events).finish == "stop"  # 12 events and more of 50 ms: longer in all than the idle time
+async def test_a_slow_stream_is_not_an_idle_one() -> None:
+    with ScriptedModel([text(LONG, delay=0.1, piece=8)]) as server:
+        events = await collect(models_at(server.base_url, timeouts=Timeouts(connect=5, write=5, idle=1.5)), ask())
+        assert completed(events).finish == "stop"  # 22 events of 0.1 s: longer in all than the idle time
 
 
 @pytest.mark.parametrize("wire", WIRES)
@@ -159,12 +157,15 @@ async def test_a_stream_of_nothing_but_comments_is_cut_too() -> None:
         while not writer.is_closing():
             writer.write(b": still thinking\n\n")
             await asyncio.sleep(0.02)
+        gone.set()
 
+    gone = asyncio.Event()
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
         with pytest.raises(ModelError, match=r"no event for 0\.3 s"):
             await collect(models_at(url, timeouts=Timeouts(connect=5, write=5, idle=0.3)), ask())
+        await asyncio.wait_for(gone.wait(), 10)
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
