@@ -31,7 +31,7 @@ def test_ruff_reports_bugs_on_new_lines_only_a4(bench: Bench) -> None:
         "pkg/a.py", "x = undefined_before\n\n\ndef f(a=1):\n    return a\n", "x = undefined_before\n\n\ndef f(a=[]):\n    return aa\n"
     )
     found = bench.review("ruff")
-    assert [(f.rule, f.line, f.severity) for f in found] == [("ruff/B006", 4, "high"), ("ruff/F821", 5, "high")]
+    assert [(f.rule, f.line, f.severity) for f in found] == [("ruff/B006", 4, "medium"), ("ruff/F821", 5, "high")]
     assert found[0].evidence == "def f(a=[]):" and found[0].artifact == "raw/ruff-head.json" and found[0].path == "pkg/a.py"
     assert bench.not_checked == []
 

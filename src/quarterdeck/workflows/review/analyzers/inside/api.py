@@ -6,6 +6,7 @@ import logging
 import os
 import stat
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ MAX_BYTES = 40 << 20
 
 # Left out: annotations and values, which griffe compares as text. `Optional[int]` to `int | None` or a new version number breaks nobody.
 QUIET = {"ATTRIBUTE_CHANGED_VALUE", "ATTRIBUTE_CHANGED_TYPE", "RETURN_CHANGED_TYPE"}
+MACHINERY = {"__init_subclass__", "__class_getitem__", "__slots__", "__all__", "__version__", "__author__", "__license__"}
 SEVERITY = {"OBJECT_REMOVED": "high", "PARAMETER_REMOVED": "high", "PARAMETER_CHANGED_DEFAULT": "low"}
 
 
@@ -74,18 +76,19 @@ def measure(root: str, folder: str, name: str) -> bool:
     return True
 
 
-def load(root: str, folder: str, name: str) -> griffe.Object | griffe.Alias:
+@cache
+def loader(root: str, folder: str) -> griffe.GriffeLoader:
+    """One loader for all packages of a folder: they may import each other."""
     import griffe
 
-    return griffe.load(
-        name,
-        search_paths=[Path(root, folder)],
-        try_relative_path=False,
-        allow_inspection=False,
-        resolve_aliases=True,
-        resolve_external=False,
-        store_source=False,
-    )
+    return griffe.GriffeLoader(search_paths=[Path(root, folder)], allow_inspection=False, store_source=False)
+
+
+def load(root: str, folder: str, name: str) -> griffe.Object | griffe.Alias:
+    """Load a package statically. Packages beside it that it imports are loaded too; only this tree is searched."""
+    found = loader(root, folder).load(name, try_relative_path=False)
+    loader(root, folder).resolve_aliases(external=True)
+    return found
 
 
 def compare(request: dict[str, object], folder: str, name: str) -> Iterator[tuple[str, Hit]]:
@@ -105,8 +108,8 @@ def compare(request: dict[str, object], folder: str, name: str) -> Iterator[tupl
     # Definitions first: a name that is exported elsewhere too is reported once, where it is defined.
     for breakage in sorted(griffe.find_breaking_changes(old, new), key=lambda b: b.obj.is_alias):
         kind = breakage.kind.name
-        key = (kind, str(breakage.obj.canonical_path) + detail(breakage))
-        if kind in QUIET or key in seen:
+        key = (kind, canonical(breakage.obj) + detail(breakage))
+        if kind in QUIET or key in seen or breakage.obj.name in MACHINERY:
             continue
         seen.add(key)
         if (found := describe(breakage, kind, base_root, head_root, new)) and not PRIVATE_FOLDERS & set(found[0].split("/")[:-1]):
@@ -125,6 +128,16 @@ def unreadable(root: str, request: dict[str, object]) -> None:
                 raise Unreadable(f"{item.head} does not parse as Python: {error}") from None
             except Unreadable:
                 continue
+
+
+def canonical(obj: griffe.Object | griffe.Alias) -> str:
+    """Where an object is defined; where it is exported, if its definition is out of reach."""
+    import griffe
+
+    try:
+        return obj.canonical_path
+    except griffe.GriffeError:
+        return obj.path
 
 
 def detail(breakage: griffe.Breakage) -> str:

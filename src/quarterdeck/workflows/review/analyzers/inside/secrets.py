@@ -105,7 +105,8 @@ def assigned(path: str, line: str) -> Iterator[tuple[str, str, str]]:
         ):
             yield "secrets/assigned", "high", value
     for match in URL_PASSWORD.finditer(line):
-        if not is_placeholder(match["value"]) and not LOOKUP.search(match["value"]):
+        worded = re.search(r"secret|passw|pass$|token", match["value"], re.I)
+        if not worded and not is_placeholder(match["value"]) and not LOOKUP.search(match["value"]):
             yield "secrets/url-password", "high", match["value"]
 
 

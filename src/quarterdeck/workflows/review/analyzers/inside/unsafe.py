@@ -12,7 +12,7 @@ from quarterdeck.workflows.review.analyzers.inside.common import Hit, Unreadable
 
 SHELL = {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput", "commands.getoutput"}
 PROCESS = {"subprocess.run", "subprocess.call", "subprocess.check_call", "subprocess.check_output", "subprocess.Popen"}
-UNPICKLE = {f"{m}.{f}" for m in ("pickle", "cPickle", "_pickle", "dill", "cloudpickle", "marshal") for f in ("load", "loads")} | {
+UNPICKLE = {f"{m}.{f}" for m in ("pickle", "cPickle", "_pickle", "dill", "cloudpickle") for f in ("load", "loads")} | {
     "pickle.Unpickler",
     "jsonpickle.decode",
     "shelve.open",
@@ -24,7 +24,8 @@ HTTP = {"get", "post", "put", "patch", "delete", "head", "options", "request", "
 # Comments that silence this review: all of bandit's, and noqa without codes or with codes that stand for bugs, not for style.
 NOSEC = re.compile(r"#\s*nosec\b", re.I)
 NOQA = re.compile(r"#\s*(?:(?:ruff|flake8)\s*:\s*)?noqa\b(?P<codes>\s*:\s*[A-Z]+[0-9]+(?:[,\s]+[A-Z]+[0-9]+)*)?", re.I)
-BUG_CODE = re.compile(r"(?:S\d|F\d|B\d|BLE\d|E9|PLE|ASYNC|RUF006)", re.I)
+BUG_CODE = re.compile(r"\b(?:S\d|F(?!40[1345]\b)\d|B0|E9|PLE|ASYNC2|RUF006)", re.I)
+SECURITY_CODE = re.compile(r"\bS\d", re.I)
 
 
 def imported_names(tree: ast.AST) -> dict[str, str]:
@@ -118,19 +119,22 @@ def suppressions(text: str) -> Iterator[Hit]:
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
             if token.type != tokenize.COMMENT:
                 continue
-            if silences(token.string):
+            if severity := silences(token.string):
                 shown = token.line.strip() if len(token.line) < 300 else token.string
                 message = "this new comment silences a checker; the checkers of this review ran without it"
-                yield Hit(token.start[0], "review/suppression", "medium", message, shown)
+                yield Hit(token.start[0], "review/suppression", severity, message, shown)
     except (tokenize.TokenError, SyntaxError):
         return
 
 
-def silences(comment: str) -> bool:
+def silences(comment: str) -> str:
+    """How bad it is: medium for a security checker, low for one of bugs, "" for one of style or none."""
     if NOSEC.search(comment):
-        return True
+        return "medium"
     found = NOQA.search(comment)
-    return found is not None and (not found["codes"] or bool(BUG_CODE.search(found["codes"])))
+    if found is None or (found["codes"] and not BUG_CODE.search(found["codes"])):
+        return ""
+    return "medium" if SECURITY_CODE.search(found["codes"] or "") else "low"
 
 
 def check(path: str, text: str) -> Iterator[Hit]:
