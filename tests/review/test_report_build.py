@@ -18,8 +18,11 @@ import report_sample as sample
 from quarterdeck.protocol.canonical import sha256
 from quarterdeck.protocol.errors import BadInput
 from quarterdeck.workflows.review import findings as making
-from quarterdeck.workflows.review.model import NotChecked, Settings, TestReport
+from quarterdeck.workflows.review.model import Change, NotChecked, Settings, TestReport
 from quarterdeck.workflows.review.report import OUTPUTS, Derived, DocFact, ModelFindings, Step, build, encode
+from quarterdeck.workflows.review.report.inputs import decode
+from quarterdeck.workflows.review.summary import template_summary
+from quarterdeck.workflows.review.tickets import ticket_intents
 
 EMPTY: dict[str, Any] = {"environment": None, "models": (), "cost_microusd": 0, "tokens": 0, "settings_notes": ()}
 SCHEMA = json.loads(files("quarterdeck.workflows.review.report").joinpath("schema.json").read_text("utf-8"))
@@ -170,6 +173,20 @@ def test_a_finding_in_no_file_has_a_place_and_a_raw_answer_is_no_command() -> No
     doc = json.loads(build(artifacts, sample.facts(**EMPTY), lambda _: Derived(()))["report.json"])
     assert doc["probes"] == []
     assert any(c["text"].startswith("the commits: m") for c in doc["claims"])
+
+
+def test_the_reviews_own_tickets_and_summary_fit() -> None:  # A9, A11
+    artifacts = sample.rich()
+    derived = sample.derive(artifacts)
+    change = decode("change.json", artifacts["change.json"], Change)
+    intents = ticket_intents(derived.findings, derived.tests, Settings())
+    artifacts["tickets.json"] = encode(intents)
+    artifacts["summary.json"] = encode(template_summary(change, derived.findings, derived.tests))
+    doc = report(artifacts)
+    assert [t["title"] for t in doc["tickets"]] == [i["title"] for i in intents] and len(intents) == 3
+    assert doc["summary"]["source"] == "template" and len(doc["summary"]["blocks"]) > 3
+    assert {b["kind"] for b in doc["summary"]["blocks"]} == {"paragraph"}
+    jsonschema.Draft202012Validator(SCHEMA).validate(doc)
 
 
 # law 8: nothing is claimed that no artifact shows ------------------------------------------------------------------
