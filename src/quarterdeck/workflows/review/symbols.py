@@ -39,6 +39,10 @@ class Definition(msgspec.Struct, frozen=True):
     doc_end: int = 0
     """First and last line of the docstring, 0 without one."""
     parameters: tuple[str, ...] = ()
+    forms: tuple[str, ...] = ()
+    """What stands behind the name: `(a, b: int = 1) -> int` in the usual spellings, place by place."""
+    body: str = ""
+    """Digest of a function's lines below its head."""
 
 
 class Parsed(msgspec.Struct, frozen=True):
@@ -104,8 +108,8 @@ def changed_symbols(repo: Repository, span: Range, files: Sequence[FileChange]) 
         python = python[:MAX_FILES]
     old_paths = [f.old_path or f.path for f in python if f.status != "added"]
     new_paths = [f.path for f in python if f.status != "deleted"]
-    old = _definitions(repo, span.base_sha, old_paths, "base", notes)
-    new = _definitions(repo, span.head_sha, new_paths, "head", notes)
+    old = definitions(repo, span.base_sha, old_paths, "base", notes)
+    new = definitions(repo, span.head_sha, new_paths, "head", notes)
     symbols: list[Symbol] = []
     for file in python:
         before = old.get(file.old_path or file.path, {} if file.status == "added" else None)
@@ -115,7 +119,8 @@ def changed_symbols(repo: Repository, span: Range, files: Sequence[FileChange]) 
     return tuple(sorted(symbols, key=lambda s: (s.path, s.line, s.name))), tuple(notes)
 
 
-def _definitions(repo: Repository, sha: str, paths: list[str], side: str, notes: list[str]) -> dict[str, dict[str, Definition]]:
+def definitions(repo: Repository, sha: str, paths: list[str], side: str, notes: list[str]) -> dict[str, dict[str, Definition]]:
+    """Return path -> dotted name -> definition at a commit; files that cannot be read are noted and left out."""
     sources = repo.read_many(sha, paths, MAX_SOURCE)
     tree = repo.tree(sha)
     for path in paths:

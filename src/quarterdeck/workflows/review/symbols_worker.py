@@ -67,6 +67,8 @@ class _Module:
             "signature": _signature(node.name, node),
             "digest": digest,
             "parameters": _parameters(node.args),
+            "forms": _forms(node, drop_first=kind == "method" and not _is_static(node)),
+            "body": self._body(node),
             **_docstring(node),
         }
 
@@ -83,8 +85,14 @@ class _Module:
             "signature": _cut(made_with + (f": {bases}" if bases else "")),
             "digest": _hash((self._digest(own) + (_signature("", init) if init else "")).encode()),
             "parameters": _parameters(init.args)[1:] if init else [],
+            "forms": _forms(init, drop_first=True, returns=False) if init else [],
             **_docstring(node),
         }
+
+    def _body(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+        """Digest of the lines below the head, to know a renamed function by; empty when all is in one line."""
+        start = node.body[0].lineno
+        return self._digest(list(range(start, (node.end_lineno or start) + 1))) if start > node.lineno else ""
 
     def _digest(self, numbers: list[int]) -> str:
         texts = (self.lines[n - 1].strip() for n in numbers if n <= len(self.lines))
@@ -122,6 +130,44 @@ def _signature(name: str, node: ast.FunctionDef | ast.AsyncFunctionDef, drop_fir
     returns = f" -> {ast.unparse(node.returns)}" if node.returns and not drop_first else ""
     start = "async " if isinstance(node, ast.AsyncFunctionDef) else ""
     return _cut(f"{start}{name}({text}){returns}")
+
+
+def _is_static(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return any(isinstance(d, ast.Name) and d.id == "staticmethod" for d in node.decorator_list)
+
+
+def _forms(node: ast.FunctionDef | ast.AsyncFunctionDef, drop_first: bool = False, returns: bool = True) -> list[str]:
+    """The ways in which people write a signature behind its name; two versions of a function are compared place by place."""
+    back = f" -> {ast.unparse(node.returns)}" if node.returns and returns else ""
+    forms = [_render(node.args, drop_first, annotated=a, spaced=s) + b for a, s, b in _styles(back)]
+    return forms if all(len(form) <= SIGNATURE_CHARS for form in forms) else []
+
+
+def _styles(back: str) -> list[tuple[bool, bool, str]]:
+    return [(True, True, back), (True, False, back), (True, True, ""), (True, False, ""), (False, False, "")]
+
+
+def _render(args: ast.arguments, drop_first: bool, *, annotated: bool, spaced: bool) -> str:
+    def one(arg: ast.arg, default: ast.expr | None, stars: str = "") -> str:
+        note = f": {ast.unparse(arg.annotation)}" if annotated and arg.annotation else ""
+        equals = " = " if note and spaced else "="
+        return f"{stars}{arg.arg}{note}" + (f"{equals}{ast.unparse(default)}" if default else "")
+
+    named = [*args.posonlyargs, *args.args]
+    defaults: list[ast.expr | None] = [None] * (len(named) - len(args.defaults)) + list(args.defaults)
+    parts = [one(arg, default) for arg, default in zip(named, defaults, strict=True)]
+    if args.posonlyargs:
+        parts.insert(len(args.posonlyargs), "/")
+    if drop_first and named:
+        parts = parts[2:] if parts[1:2] == ["/"] else parts[1:]
+    if args.vararg:
+        parts.append(one(args.vararg, None, "*"))
+    elif args.kwonlyargs:
+        parts.append("*")
+    parts += [one(arg, default) for arg, default in zip(args.kwonlyargs, args.kw_defaults, strict=True)]
+    if args.kwarg:
+        parts.append(one(args.kwarg, None, "**"))
+    return f"({', '.join(parts)})"
 
 
 def _cut(text: str) -> str:
