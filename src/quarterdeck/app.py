@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from quarterdeck.agents import Agent, AgentLoop, Toolset
 from quarterdeck.config import Config, default_home, load_config
 from quarterdeck.kernel import Actions, Decider, Handle, Worker
+from quarterdeck.kernel.facts import facts
 from quarterdeck.kernel.feed import feed
 from quarterdeck.kernel.handle import Observer, Progress
 from quarterdeck.kernel.operator import Operator, open_own_run
@@ -18,12 +19,13 @@ from quarterdeck.memory import MemoryReader, MemoryWriter, build_context
 from quarterdeck.outbox import Channel, FileChannel, Publisher
 from quarterdeck.protocol.actions import ActionKey, ActionRequest, Outcome, Permit, Probe, Resource
 from quarterdeck.protocol.canonical import digest
+from quarterdeck.protocol.environment import Toolbox
 from quarterdeck.protocol.errors import ActionFailed, BadInput, ConfigError, NotFound
 from quarterdeck.protocol.ids import bare, new_id
 from quarterdeck.protocol.ports import ActionContext, Driver, Executor
 from quarterdeck.protocol.records import ENDED, NewRun, Record, Run
 from quarterdeck.protocol.writes import AnswerApproval, Remember, SendMessage, SetCap
-from quarterdeck.store import open_store
+from quarterdeck.store import Store, open_store
 from quarterdeck.tools import EnvironmentExecutor, FileReader, FileWriter, FunctionTool, FunctionTools, ShellExecutor
 from quarterdeck.workflows import Context, Workflow
 from quarterdeck.workflows.context import zones_of
@@ -49,19 +51,32 @@ def _no_progress(run: str, event: Mapping[str, Any]) -> None:
 class ToolRouter:
     """`tool.call` goes to whoever owns the resource's id."""
 
-    def __init__(self, steps: LocalSteps, environment: EnvironmentExecutor, functions: FunctionTools) -> None:
-        self._steps, self._environment, self._functions = steps, environment, functions
+    def __init__(self, functions: Executor, owners: Mapping[str, Executor]) -> None:
+        self._functions, self._owners = functions, owners
 
     def _owner(self, request: ActionRequest) -> Executor:
-        prefix = request.resource.id.partition(":")[0]
-        owners: dict[str, Executor] = {"step": self._steps, "environment": self._environment}
-        return owners.get(prefix, self._functions)
+        prefix, colon, _ = request.resource.id.partition(":")
+        return self._owners.get(prefix, self._functions) if colon else self._functions
 
     async def execute(self, permit: Permit, request: ActionRequest, context: ActionContext) -> Outcome:
         return await self._owner(request).execute(permit, request, context)
 
     async def probe(self, key: ActionKey, request: ActionRequest, context: ActionContext) -> Probe:
         return await self._owner(request).probe(key, request, context)
+
+
+class FactsExecutor:
+    """`tool.call` on `runtime:facts`: what the run's own log says."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def execute(self, permit: Permit, request: ActionRequest, context: ActionContext) -> Outcome:
+        await self._store.consume(permit, "tool.call")
+        return Outcome("done", await facts(self._store, context.run))
+
+    async def probe(self, key: ActionKey, request: ActionRequest, context: ActionContext) -> Probe:
+        return Probe("unknown")
 
 
 class Runtime:
@@ -124,10 +139,13 @@ class Runtime:
             "files": FileChannel(self.home / "outbox" / "files"),
             "report": ReportChannel(self.store.blobs),
         }
+        owners: dict[str, Executor] = {
+            "step": self.steps, "environment": EnvironmentExecutor(late), "runtime": FactsExecutor(self.store),
+        }  # fmt: skip
         return {
             "shell.exec": ShellExecutor(late), "file.read": FileReader(late, self.store.blobs),
             "file.write": FileWriter(late, self.store.blobs),
-            "tool.call": ToolRouter(self.steps, EnvironmentExecutor(late), self.functions), "model.call": self._model_executor,
+            "tool.call": ToolRouter(self.functions, owners), "model.call": self._model_executor,
             "memory.read": MemoryReader(self.store, self.store), "memory.write": MemoryWriter(self.store),
             "output.publish": Publisher(self.store, channels),
         }  # fmt: skip
@@ -151,7 +169,7 @@ class Runtime:
         model = (handle.log.submitted.get("model") or "") or found.model or self.config["model"]
 
         def start() -> Coroutine[Any, Any, Any]:
-            context = Context(handle.run.id, handle.run.environment or "", replay, self.steps, self.store.blobs, model)
+            context = Context(handle.run.id, handle.run.environment or "", replay, self.steps, self.store.blobs, model, _toolbox)
             coroutine: Coroutine[Any, Any, Any] = found.start(context, handle.log.input)
             return coroutine
 
@@ -316,6 +334,12 @@ class Runtime:
 
     async def __aexit__(self, *exc: object) -> None:
         await self.aclose()
+
+
+def _toolbox() -> Toolbox:
+    from quarterdeck.sandbox import toolbox
+
+    return toolbox()
 
 
 class _Late:

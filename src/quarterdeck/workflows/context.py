@@ -13,7 +13,7 @@ import msgspec
 
 from quarterdeck.protocol.actions import ActionRequest, EffectClass, Resource
 from quarterdeck.protocol.canonical import canonical, digest, sha256
-from quarterdeck.protocol.environment import Bind, Command, CommandResult, Limits
+from quarterdeck.protocol.environment import Bind, Capabilities, Command, CommandResult, Limits, Toolbox
 from quarterdeck.protocol.errors import BadInput
 
 from .replay import Replay, Suspended, plain
@@ -78,8 +78,12 @@ def zones_of(path: str) -> tuple[str, ...]:
 class Context:
     """The workflow's side of a run."""
 
-    def __init__(self, run: str, environment: str, replay: Replay, steps: LocalSteps, blobs: BlobStore, model: str = "") -> None:
+    def __init__(
+        self, run: str, environment: str, replay: Replay, steps: LocalSteps, blobs: BlobStore, model: str = "",
+        toolbox: Callable[[], Toolbox] | None = None,
+    ) -> None:  # fmt: skip
         self.run, self.environment_id, self.model = run, environment, model
+        self._toolbox = toolbox
         self._replay, self._steps, self._blobs = replay, steps, blobs
 
     def _alive(self) -> None:
@@ -121,12 +125,35 @@ class Context:
 
     # --- the computer
 
-    def environment(self, *, limits: Limits | None = None, binds: Sequence[Bind] = (), env: Mapping[str, str] | None = None) -> Want[None]:
-        """Make this run's computer (once; the shell and file calls need it)."""
+    def toolbox(self) -> Want[Toolbox]:
+        """The runtime's own tools as they are seen inside, when an environment binds `Toolbox.binds`."""
+        self._alive()
+
+        def body() -> dict[str, Any]:
+            if self._toolbox is None:
+                raise BadInput("This runtime has no toolbox.")
+            return {"value": msgspec.to_builtins(self._toolbox())}
+
+        return NoteWant("value", "toolbox", "toolbox", body, lambda value: msgspec.convert(value, Toolbox))
+
+    def facts(self) -> Want[dict[str, Any]]:
+        """What the log says of this run until now: decisions, cost, tokens, stages, models (see `kernel.facts`)."""
+        self._alive()
+        resource = Resource("Tool", "runtime:facts", ("steps",), {"readOnly": True, "name": "runtime.facts"})
+        return ActionWant(ActionRequest("tool.call", "facts", resource, {}, effect="read_only"), dict)
+
+    def environment(
+        self, *, limits: Limits | None = None, binds: Sequence[Bind] = (), env: Mapping[str, str] | None = None
+    ) -> Want[Capabilities]:
+        """Make this run's computer (once; the shell and file calls need it), and say what its host enforces."""
         self._alive()
         spec = {"limits": msgspec.to_builtins(limits or Limits()), "binds": msgspec.to_builtins(tuple(binds)), "env": dict(env or {})}
+
+        def made(value: Any) -> Capabilities:
+            return msgspec.convert(value["capabilities"], Capabilities)
+
         resource = Resource("Tool", "environment:create", ("environment",), {"readOnly": False, "name": "environment.create"})
-        return ActionWant(ActionRequest("tool.call", "environment", resource, spec, effect="idempotent"), lambda value: None)
+        return ActionWant(ActionRequest("tool.call", "environment", resource, spec, effect="idempotent"), made)
 
     def shell(
         self, command: str | Sequence[str], *, name: str = "shell", cwd: str = "/workspace", env: Mapping[str, str] | None = None,
@@ -217,6 +244,10 @@ class Context:
             return body
 
         return NoteWant("artifact", f"artifact {name}", body, keep, lambda result: str(result["sha256"]))
+
+    def load(self, digest: str) -> bytes:
+        """Return what `artifact` kept under this digest. Not awaited: content named by its hash never changes."""
+        return self._blobs.get(digest)
 
     def recall(self, kind: str, scope: str) -> Want[list[dict[str, Any]]]:
         """What earlier runs remembered: [{key, body, run, at, labels}], newest first."""
