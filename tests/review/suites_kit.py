@@ -17,6 +17,7 @@ from quarterdeck.workflows.review.suites import (
     Job,
     Roots,
     SideRuns,
+    Wanted,
     Wheelhouse,
     compare,
     discover,
@@ -27,7 +28,7 @@ from quarterdeck.workflows.review.suites import (
 from quarterdeck.workflows.review.suites.plans import Side
 
 Files = Mapping[str, str]
-CORE = ("pip", "pytest", "coverage", "setuptools", "wheel")
+CORE = Wanted(("coverage", "pytest"), ("pip", "setuptools", "wheel"))
 
 
 def write(root: Path, files: Files) -> Path:

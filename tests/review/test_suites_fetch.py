@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from quarterdeck.workflows.review.suites import fetch
+from quarterdeck.workflows.review.suites import Wanted, fetch
 from quarterdeck.workflows.review.suites.wheelhouse import INSIDE, _environment
 
 
@@ -24,35 +24,35 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_second_time_needs_no_network(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    first = fetch(("iniconfig>=2",), tmp_path)
+    first = fetch(Wanted(("iniconfig>=2",), ()), tmp_path)
     assert first.missing == () and not first.cached, first.log
-    assert [w.split("-")[0] for w in first.wheels] == ["iniconfig"] and first.wanted == ("iniconfig>=2",)
+    assert [w.split("-")[0] for w in first.wheels] == ["iniconfig"] and first.install == ("iniconfig>=2",)
     assert first.bind is not None and first.bind.target == f"{INSIDE}/{first.name}" and Path(first.bind.source, first.wheels[0]).is_file()
     request.getfixturevalue("no_network")
-    second = fetch(("iniconfig>=2",), tmp_path)
+    second = fetch(Wanted(("iniconfig>=2",), ()), tmp_path)
     assert second.cached and second.wheels == first.wheels and second.path == first.path
-    other = fetch(("iniconfig>=2", "pluggy"), tmp_path)
+    other = fetch(Wanted(("iniconfig>=2", "pluggy"), ()), tmp_path)
     assert not other.cached and "could not be reached" in other.missing[0]
     assert not list(tmp_path.glob(".tmp-*")), "an unreachable index must leave nothing behind"
 
 
 def test_what_cannot_be_had_is_named_and_the_rest_is_there(tmp_path: Path) -> None:
-    house = fetch(("iniconfig", "quarterdeck-no-such-project-0f3a", "pluggy"), tmp_path)
-    assert house.wanted == ("iniconfig", "pluggy") and {w.split("-")[0] for w in house.wheels} == {"iniconfig", "pluggy"}
+    house = fetch(Wanted(("iniconfig", "quarterdeck-no-such-project-0f3a", "pluggy"), ()), tmp_path)
+    assert house.install == ("iniconfig", "pluggy") and {w.split("-")[0] for w in house.wheels} == {"iniconfig", "pluggy"}
     assert len(house.missing) == 1 and house.missing[0].startswith("quarterdeck-no-such-project-0f3a could not be had")
-    assert fetch(("iniconfig", "quarterdeck-no-such-project-0f3a", "pluggy"), tmp_path).cached
+    assert fetch(Wanted(("iniconfig", "quarterdeck-no-such-project-0f3a", "pluggy"), ()), tmp_path).cached
 
 
 def test_a_broken_cache_entry_is_fetched_again(tmp_path: Path) -> None:
-    house = fetch(("iniconfig",), tmp_path)
+    house = fetch(Wanted(("iniconfig",), ()), tmp_path)
     Path(house.path, house.wheels[0]).unlink()
-    again = fetch(("iniconfig",), tmp_path)
+    again = fetch(Wanted(("iniconfig",), ()), tmp_path)
     assert not again.cached and Path(again.path, again.wheels[0]).is_file()
 
 
 def test_concurrent_runs_end_with_one_usable_folder(tmp_path: Path) -> None:
     with ThreadPoolExecutor(3) as pool:
-        houses = list(pool.map(lambda _: fetch(("iniconfig",), tmp_path), range(3)))
+        houses = list(pool.map(lambda _: fetch(Wanted(("iniconfig",), ()), tmp_path), range(3)))
     assert len({h.path for h in houses}) == 1 and not list(tmp_path.glob(".tmp-*"))
     assert all(Path(h.path, w).is_file() for h in houses for w in h.wheels)
 
@@ -61,7 +61,7 @@ def test_no_pip_is_said_with_the_way_out(tmp_path: Path) -> None:
     bare = tmp_path / "python"
     bare.write_text("#!/bin/sh\nexit 1\n")
     bare.chmod(0o755)
-    house = fetch(("iniconfig",), tmp_path / "cache", str(bare))
+    house = fetch(Wanted(("iniconfig",), ()), tmp_path / "cache", str(bare))
     assert house.bind is None and "pip is not installed" in house.missing[0] and "ensurepip" in house.missing[0]
 
 
@@ -69,7 +69,7 @@ def test_an_environment_without_pip_uses_the_one_that_python_carries(tmp_path: P
     """Environments made by uv have no pip."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "v"], check=True)
     bundled = subprocess.run([tmp_path / "v/bin/python", "-c", "import ensurepip"], check=False).returncode == 0
-    house = fetch(("iniconfig",), tmp_path / "cache", str(tmp_path / "v/bin/python"))
+    house = fetch(Wanted(("iniconfig",), ()), tmp_path / "cache", str(tmp_path / "v/bin/python"))
     assert bool(house.wheels) == bundled
 
 
@@ -101,5 +101,5 @@ def test_nothing_of_a_package_is_built_or_run_outside(tmp_path: Path, monkeypatc
     subprocess.run(["tar", "czf", links / "evil-1.0.tar.gz", "-C", tmp_path, "evil-1.0"], check=True)
     monkeypatch.setenv("PIP_FIND_LINKS", str(links))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    house = fetch(("evil",), tmp_path / "cache")
+    house = fetch(Wanted(("evil",), ()), tmp_path / "cache")
     assert house.missing and not trap.exists() and house.wheels == ()

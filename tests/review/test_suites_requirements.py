@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.requirements import Requirement
 
-from quarterdeck.workflows.review.suites import Requirements, requirements, wanted
+from quarterdeck.workflows.review.suites import Requirements, Wanted, requirements, wanted
 from quarterdeck.workflows.review.suites.requirements import MAX_REQUIREMENTS, read_requirement
 from quarterdeck.workflows.review.suites.setup_py import read_setup_py
 
@@ -44,7 +44,7 @@ core = ["f"]
     assert found.runtime == ("a>=1", 'b; python_version < "3"')
     assert set(found.test) <= {"c", "d", "e", "f"} and {"c", "d", "e"} <= set(found.test)
     assert found.build == ("hatchling", "hatch-vcs") and found.refused == ()
-    assert wanted(found, "pytest") == ("pip", "coverage", "pytest", "hatchling", "hatch-vcs", "editables", "a>=1", *found.test)
+    assert wanted(found, "pytest") == Wanted(("coverage", "pytest", "a>=1", *found.test), ("pip", "hatchling", "hatch-vcs", "editables"))
 
 
 def test_included_groups_are_expanded() -> None:
@@ -109,10 +109,11 @@ def test_setup_cfg_setup_py_tox_and_requirements_files() -> None:
             "requirements-dev.txt": "not-wanted-as-there-are-test-requirements\n",
             "requirements/test.txt": "-r base.txt\nk\n",
             "requirements/base.txt": "l\n",
+            "tests/requirements.txt": "m\n",
         }
     )
     assert found.runtime == ("a", "b>=1", "l")
-    assert set(found.test) == {"c", "d", "e", "f", "g", "h", "i==1", "j", "k", "l"}
+    assert set(found.test) == {"c", "d", "e", "f", "g", "h", "i==1", "j", "k", "l", "m"}
     assert any("install_requires" in n for n in found.notes)
 
 

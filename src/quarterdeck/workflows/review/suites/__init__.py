@@ -12,7 +12,7 @@ from .outcome import COMMAND_ID, INCOMPLETE_ID
 from .plans import Job, Roots, blocked, next_plan, problems
 from .requirements import Requirements, requirements
 from .tree import FolderTree, MappingTree, TreeReader
-from .wheelhouse import Wheelhouse, fetch, wanted
+from .wheelhouse import Wanted, Wheelhouse, fetch, wanted
 
 __all__ = [
     "COMMAND_ID",
@@ -26,6 +26,7 @@ __all__ = [
     "SideRuns",
     "Suite",
     "TreeReader",
+    "Wanted",
     "Wheelhouse",
     "blocked",
     "compare",

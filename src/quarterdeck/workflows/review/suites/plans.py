@@ -12,6 +12,7 @@ The trees of base and head stay untouched for the analyzers: tests run in a copy
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Generator, Sequence
 from typing import Literal
@@ -20,7 +21,7 @@ import msgspec
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from ..model import NotChecked, Plan, RawRun
-from .discover import Suite
+from .discover import Suite, is_test
 from .inside import source
 from .outcome import COMMAND_ID, cases_of
 from .requirements import Requirements
@@ -50,7 +51,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     python: str
     timeout_s: float = 600.0
     changed: tuple[str, ...] = ()
-    """The changed files of the head whose coverage is wanted; empty for all."""
+    """The changed files of the head; only their coverage is measured, which keeps the cost low."""
     versioned: bool = False
     """The tree carries its own version (PKG-INFO), so none need be made up for a build from git tags."""
     roots: Roots = Roots()
@@ -125,7 +126,7 @@ def _steps(job: Job) -> Steps:
         if not venv.ok:
             return
         if job.house is not None and job.house.pip:
-            needs = yield _pip(job, "needs", job.house.wanted)
+            needs = yield _pip(job, "needs", job.house.install)
             if not needs.ok:
                 again = yield _pip(job, "needs-again", [n for n in ("coverage", "pytest") if job.has(n)])
                 if not again.ok and job.suite.runner == "pytest":
@@ -135,14 +136,17 @@ def _steps(job: Job) -> Steps:
 
 
 def _project(job: Job) -> Generator[Plan, RawRun, str]:
-    """Install the project itself; answers the PYTHONPATH that stands in for it when it cannot be built."""
+    """Install the project itself; answers the PYTHONPATH that stands in for it when it cannot be built.
+
+    pip builds in isolation, from the wheels: the tests' own pins (an old `packaging`) must not break the build backend.
+    """
     roots = ":".join(job.tree if s == "." else f"{job.tree}/{s}" for s in job.suite.sources)
     if not job.requirements.installable or job.house is None or not job.house.pip:
         return roots
-    editable = yield _pip(job, "project", ("--no-deps", "--no-build-isolation", "--editable", job.tree))
+    editable = yield _pip(job, "project", ("--no-deps", "--editable", job.tree))
     if editable.ok:
         return ""
-    plain = yield _pip(job, "project-again", ("--no-deps", "--no-build-isolation", "--force-reinstall", job.tree))
+    plain = yield _pip(job, "project-again", ("--no-deps", "--force-reinstall", job.tree))
     return "" if plain.ok else roots
 
 
@@ -160,7 +164,16 @@ def _tests(job: Job, path: str) -> Steps:
 
 
 def _measures(job: Job) -> bool:
-    return job.side == "head" and job.suite.runner in ("pytest", "unittest") and job.has("coverage")
+    wanted = job.side == "head" and job.suite.runner in ("pytest", "unittest") and job.has("coverage")
+    return wanted and any(p.endswith(".py") and not is_test(p) for p in job.changed)
+
+
+def _scope(job: Job) -> tuple[list[str], list[str]]:
+    """(include, source) of coverage: the changed files, or the whole tree where their names do not fit a pattern list."""
+    python = [p for p in job.changed if p.endswith(".py") and not is_test(p)]
+    if len(python) > 300 or any(c in p for p in python for c in ",*?[]"):
+        return [], list(job.suite.sources)
+    return [f"{job.tree}/{p}" for p in python], []
 
 
 def _plan(job: Job, step: str, argv: Sequence[str], *, cwd: str = "", timeout_s: float = 600, path: str = "", output: str = "") -> Plan:
@@ -186,7 +199,14 @@ def _copy(job: Job) -> Plan:
 
 def _pip(job: Job, step: str, arguments: Sequence[str]) -> Plan:
     assert job.house is not None
-    quiet = ("--no-input", "--disable-pip-version-check", "--no-cache-dir", "--progress-bar=off", "--no-warn-script-location")
+    quiet = (
+        "--no-input",
+        "--disable-pip-version-check",
+        "--no-cache-dir",
+        "--progress-bar=off",
+        "--no-warn-script-location",
+        "--no-compile",
+    )
     argv = (
         job.interpreter,
         f"{job.wheels}/{job.house.pip}/pip",
@@ -218,8 +238,9 @@ def _run(job: Job, step: str, path: str, *, plain: bool = False, only: Sequence[
         if ids is not None:
             argv: tuple[str, ...] = (job.interpreter, "-c", source("pytest_only"), ids, *arguments)
         elif measured:
-            sources = ",".join(job.suite.sources)
-            measure = ("-m", "coverage", "run", "--rcfile=/dev/null", f"--data-file={data}", f"--source={sources}")
+            include, sources = _scope(job)
+            scope = f"--include={','.join(include)}" if include else f"--source={','.join(sources)}"
+            measure = ("-m", "coverage", "run", "--rcfile=/dev/null", f"--data-file={data}", scope)
             argv = (job.interpreter, *measure, "-m", "pytest", *arguments)
         else:
             argv = (job.interpreter, "-m", "pytest", *arguments)
@@ -230,7 +251,8 @@ def _run(job: Job, step: str, path: str, *, plain: bool = False, only: Sequence[
             "top": job.suite.top,
             "only": None if ids is None else json.loads(ids),
             "coverage": data if measured else "",
-            "sources": list(job.suite.sources),
+            "include": _scope(job)[0],
+            "sources": _scope(job)[1],
         }
         argv = (job.interpreter, "-c", source("unittest_junit"), json.dumps(config))
     else:
@@ -264,9 +286,6 @@ def _coverage(job: Job) -> Plan:
     out = f"{job.scratch}/{job.name('coverage')}.json"
     data = f"{job.scratch}/{job.name('coverage')}.data"
     argv = [job.interpreter, "-m", "coverage", "json", "--rcfile=/dev/null", "--ignore-errors", f"--data-file={data}", "-o", out]
-    python = [p for p in job.changed if p.endswith(".py")]
-    if python and len(python) <= 300 and not any(c in p for p in python for c in ",*?[]"):
-        argv.append("--include=" + ",".join(f"{job.tree}/{p}" for p in python))
     return _plan(job, "coverage", argv, timeout_s=120, output=out)
 
 
@@ -299,7 +318,7 @@ def problems(job: Job, runs: Sequence[RawRun]) -> tuple[NotChecked, ...]:
     if job.suite.runner not in ("pytest", "unittest") and not _has_xml(done.get("run")):
         reason = f"{' '.join(job.suite.command)[:200]!r} wrote no JUnit XML, so the whole command counts as one test ({COMMAND_ID})."
         found.append(NotChecked("single tests", reason))
-    if job.side == "head" and job.suite.runner in ("pytest", "unittest") and not job.has("coverage"):
+    if job.side == "head" and job.suite.runner in ("pytest", "unittest") and job.changed and not job.has("coverage"):
         found.append(NotChecked("coverage of the changed lines", "coverage could not be had as a wheel."))
     return tuple(found)
 
@@ -311,7 +330,8 @@ def _has_xml(run: RawRun | None) -> bool:
 def _last(run: RawRun) -> str:
     """The last telling line of a command that failed."""
     lines = [line.strip() for line in (run.stdout + "\n" + run.stderr).splitlines() if line.strip()]
+    raised = [line for line in lines if re.match(r"(ERROR: |[\w.]+(Error|Exception): )", line)]
     errors = [line for line in lines if "error" in line.lower()]
-    tail = (errors or lines or [""])[-1][:300]
+    tail = (raised or errors or lines or [""])[-1][:300]
     state = f"exit {run.exit_code}" if run.state == "exited" else run.state
     return f"{tail} ({state})." if tail else f"the command ended with {state}."

@@ -21,6 +21,7 @@ MAX_REQUIREMENTS = 400
 TEST_NAMES = ("test", "tests", "testing", "unittest", "unit-tests", "pytest", "test-deps", "tests-deps")
 DEV_NAMES = ("dev", "develop", "development", "devel", "all-dev", "dev-dependencies")
 _TEST_FILES = re.compile(r"(^|/)(requirements|reqs)?[-_./]?(tests?|testing|pytest)([-_.]?(requirements|reqs))?\.txt$")
+_TEST_FOLDER = re.compile(r"(^|/)tests?/requirements[^/]*\.txt$")
 _DEV_FILES = re.compile(r"(^|/)(requirements|reqs)?[-_./]?(dev|develop|development)([-_.]?(requirements|reqs))?\.txt$")
 _VERSION = re.compile(r"[A-Za-z0-9.*+!_-]+")
 _PLUGINS = {
@@ -289,13 +290,13 @@ def requirements(files: Mapping[str, bytes | None] | TreeReader, addopts: str = 
     _pyproject(into, tree, data)
     _setup_cfg(into, tree)
     python = _setup_py(into, tree)
-    has_test_file = any(_TEST_FILES.search(p) for p in paths)
+    has_test_file = any(_TEST_FILES.search(p) or _TEST_FOLDER.search(p) for p in paths)
     for path in paths:
         if path.count("/") > 2 or not path.endswith(".txt"):
             continue
         if path in ("requirements.txt", "requirements/base.txt", "requirements/main.txt"):
             _text_file(into, tree, "runtime", path)
-        elif _TEST_FILES.search(path) or (_DEV_FILES.search(path) and not has_test_file):
+        elif _TEST_FILES.search(path) or _TEST_FOLDER.search(path) or (_DEV_FILES.search(path) and not has_test_file):
             _text_file(into, tree, "test", path)
     _tox(into, tree)
     _pytest_plugins(into, addopts)

@@ -27,7 +27,7 @@ from packaging.requirements import Requirement
 from quarterdeck.protocol.environment import Bind
 
 from ..model import NotChecked
-from .requirements import Requirements, read_requirement
+from .requirements import Requirements, canonical, read_requirement
 
 FORMAT = 1
 MAX_TRIES = 40
@@ -46,13 +46,21 @@ _OFFLINE = re.compile(
 _BACKENDS = {"hatchling": ("editables",), "pdm-backend": ("editables",), "setuptools": ("wheel",)}
 
 
+class Wanted(msgspec.Struct, frozen=True):
+    """Two sets that are resolved apart, since pins of the tests may not fit the build: `install` goes into the tests'
+    environment, `build` is what pip needs beside it for building the project in isolation, pip itself included."""
+
+    install: tuple[str, ...]
+    build: tuple[str, ...] = ("pip",)
+
+
 class Wheelhouse(msgspec.Struct, frozen=True):
-    """A folder of wheels on the host. `wanted` could be had, as one consistent set; `missing` says what could not."""
+    """A folder of wheels on the host. `install` could be had, as one consistent set; `missing` says what could not."""
 
     name: str
     path: str = ""
     wheels: tuple[str, ...] = ()
-    wanted: tuple[str, ...] = ()
+    install: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     log: str = ""
     cached: bool = False
@@ -86,23 +94,25 @@ def _usable(requirement: str) -> str | None:
     return str(read)
 
 
-def wanted(requirements: Requirements, runner: str) -> tuple[str, ...]:
-    """What an environment for `runner` needs, the indispensable first. Markers are evaluated and dropped."""
-    needs = ["pip", "coverage"]
-    if runner != "unittest":
-        needs.append("pytest")
+def wanted(requirements: Requirements, runner: str) -> Wanted:
+    """What the tests of a project need under `runner`, the indispensable first. Markers are evaluated and dropped."""
+    needs = ["coverage"] if runner == "unittest" else ["coverage", "pytest"]
+    build = ["pip"]
     if requirements.installable:
-        build = requirements.build or ("setuptools", "wheel")
-        names = {Requirement(b).name.lower().replace("_", "-") for b in build}
-        needs += [*build, *(extra for name in names for extra in _BACKENDS.get(name, ()))]
-    found = (_usable(r) for r in (*needs, *requirements.runtime, *requirements.test))
-    return tuple(dict.fromkeys(r for r in found if r is not None))
+        own = requirements.build or ("setuptools", "wheel")
+        names = sorted({canonical(Requirement(b).name) for b in own})
+        build += [*own, *(extra for name in names for extra in _BACKENDS.get(name, ()))]
+    return Wanted(_all_usable((*needs, *requirements.runtime, *requirements.test)), _all_usable(build))
 
 
-def digest(requirements: Sequence[str], python: str) -> str:
+def _all_usable(requirements: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(u for u in map(_usable, requirements) if u is not None))
+
+
+def digest(needs: Wanted, python: str) -> str:
     """The cache's key: the set as asked for, the interpreter and its platform."""
     version = f"{sys.version_info[0]}.{sys.version_info[1]}-{sys.platform}-{os.uname().machine}"
-    text = json.dumps([FORMAT, sorted(requirements), python if python != sys.executable else version])
+    text = json.dumps([FORMAT, sorted(needs.install), sorted(needs.build), python if python != sys.executable else version])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
@@ -176,6 +186,8 @@ class _Downloader:
         return (errors[-1] if errors else f"pip ended with status {status}")[:300]
 
     def add(self, items: Sequence[str]) -> None:
+        if not items:
+            return
         reason = self._try(items)
         if not reason:
             self.have.extend(items)
@@ -224,14 +236,14 @@ def _publish(house: Wheelhouse, built: Path, folder: Path, cache: Path) -> Wheel
     return msgspec.structs.replace(house, path=str(folder))
 
 
-def fetch(requirements: Sequence[str], cache: Path, python: str = sys.executable, *, timeout_s: float = 300.0) -> Wheelhouse:
-    """Wheels for `requirements` (see `wanted`) in a folder under `cache`; from the network only when it is not there.
+def fetch(needs: Wanted, cache: Path, python: str = sys.executable, *, timeout_s: float = 300.0) -> Wheelhouse:
+    """Wheels for `needs` (see `wanted`) in a folder under `cache`; from the network only when it is not there.
 
     Never raises for what cannot be had: `Wheelhouse.missing` says it. A set that is incomplete because the index could
     not be reached, or time ran out, is usable but not cached. Safe to run concurrently. Raises OSError when `cache`
     cannot be written.
     """
-    checked = tuple(r for r in (_usable(r) for r in requirements) if r is not None)
+    checked = Wanted(_all_usable(needs.install), _all_usable(needs.build))
     name = digest(checked, python)
     folder = cache / name
     if (known := _cached(folder)) is not None:
@@ -248,11 +260,13 @@ def fetch(requirements: Sequence[str], cache: Path, python: str = sys.executable
                 name, missing=(f"pip is not installed for {python}, so nothing was downloaded (run: {python} -m ensurepip).",)
             )
         download = _Downloader(pip, built, cache / "http", Path(empty), timeout_s)
-        download.add(checked)
+        download.add(checked.install)
+        install, download.have = tuple(download.have), []
+        download.add(checked.build)
     house = Wheelhouse(
         name=name,
         wheels=tuple(sorted(p.name for p in built.glob("*.whl"))),
-        wanted=tuple(download.have),
+        install=install,
         missing=tuple(download.missing),
         log="\n".join(download.log)[-LOG_BYTES:],
     )

@@ -1,6 +1,7 @@
 """Inside: `unittest discover` that writes JUnit XML as it goes, so that a run which is cut off leaves its finished tests.
 
-Argument: JSON with `junit` (file to write), `start`, `top`, `only` (ids or null), `coverage` (data file or empty), `sources`.
+Argument: JSON with `junit` (file to write), `start`, `top`, `only` (ids or null), `coverage` (data file or empty),
+`include` and `sources` (what coverage looks at; one of them is empty).
 """
 
 from __future__ import annotations
@@ -138,7 +139,9 @@ def main(config: dict[str, Any]) -> int:
         return 0 if run(config) else 1
     import coverage
 
-    measure = coverage.Coverage(data_file=config["coverage"], source=config["sources"], config_file=False)
+    measure = coverage.Coverage(
+        data_file=config["coverage"], source=config["sources"] or None, include=config["include"] or None, config_file=False
+    )
     measure.start()
     try:
         return 0 if run(config) else 1
