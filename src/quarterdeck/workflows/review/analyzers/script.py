@@ -1,4 +1,4 @@
-"""Running an inside script: its source as an argument of `python -I -c`, its request as another, its answer as findings."""
+"""Running an inside script: its source as an argument of `python -I -S -c`, its request as another, its answer as findings."""
 
 from __future__ import annotations
 
@@ -91,7 +91,8 @@ def plans(
     found = []
     for index, group in enumerate(groups):
         request = json.dumps({"head": trees.HEAD, "base": trees.BASE, "items": group, **extra}, separators=(",", ":"))
-        argv = (toolbox.python, "-I", "-c", program, request)
+        # -S: the machine's own packages must not stand in for the toolbox's.
+        argv = (toolbox.python, "-I", "-S", "-c", program, request)
         found.append(Plan(slug(name, index), argv, cwd=trees.HEAD, timeout_s=120.0))
     return found
 
