@@ -80,6 +80,11 @@ def test_a8_new_public_names_that_no_test_mentions(tmp_path: Path) -> None:
     assert "`untested`" in found[0].message and "`New`" in found[1].message
 
 
+def test_a8_many_in_one_file_are_one_finding(tmp_path: Path) -> None:
+    (found,) = judge(tmp_path, [("base", TESTED)], [("c", {"src/pkg/m.py": "".join(f"def f{i}(): pass\n" for i in range(12))})])
+    assert found.message == "No test file mentions the new public names " + ", ".join(f"`f{i}`" for i in range(8)) + " and 4 more."
+
+
 def test_a8_a_project_without_tests_is_not_asked_for_them(tmp_path: Path) -> None:
     assert judge(tmp_path, [("base", {"src/pkg/a.py": ""})], [("c", {"src/pkg/m.py": "def f(): pass\n"})]) == []
 

@@ -99,9 +99,16 @@ def test_a8_flake8_is_stood_in_for_and_that_is_said(review: Reviewer, path: str)
 
 def test_a8_format_only_where_the_base_kept_to_it(review: Reviewer) -> None:
     base = {"pyproject.toml": "[tool.black]\nline-length = 40\n", "good.py": "x = 1\n", "wild.py": "x=1\n"}
-    findings, _ = review(base, {"good.py": "x = 1\ny=2\nz = 3\n", "wild.py": "x=1\ny=2\n", "new.py": "a = [1,\n  2]\n"})
-    assert rules((findings, [])) == [("conv/format", "good.py", 2), ("conv/format", "new.py", 1)]
+    findings, _ = review(base, {"good.py": "x = 1\nw = 0\ny=2\nz = 3\nv=4\n", "wild.py": "x=1\ny=2\n", "new.py": "a = [1,\n  2]\n"})
+    assert rules((findings, [])) == [("conv/format", "good.py", 3), ("conv/format", "new.py", 1)]
     assert "black" in findings[0].message and "checked by ruff" in findings[0].message and findings[0].evidence == "y=2"
+    assert "2 changed lines" in findings[0].message and (findings[0].line, findings[0].end_line) == (3, 5)
+
+
+def test_a8_missing_blank_lines_are_seen_too(review: Reviewer) -> None:
+    base = {"pyproject.toml": "[tool.ruff.format]\n", "a.py": "x = 1\n"}
+    judged = review(base, {"a.py": "x = 1\ndef f():\n    return 1\n"})
+    assert rules(judged) == [("conv/format", "a.py", 2)] and "ruff format in the base's pyproject.toml" in judged[0][0].message
 
 
 def test_a8_black_that_excludes_is_asked_about_known_files_only(review: Reviewer) -> None:

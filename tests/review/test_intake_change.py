@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import subprocess
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from repos import Executable, Link, Submodule, Tree, build, build_commits, git, sha
 
-from quarterdeck.protocol.errors import BadInput
+from quarterdeck.protocol.errors import BadInput, StoreError
 from quarterdeck.workflows.review import intake, paths
 from quarterdeck.workflows.review.model import Change
 from quarterdeck.workflows.review.repository import open_repository
@@ -270,3 +272,35 @@ def test_a30_messages_are_text_whatever_they_hold(tmp_path: Path) -> None:
     with open_repository(repo) as opened:
         (found,) = intake.read_change(opened, opened.range(head="other")).commits
     assert found.subject.startswith("bad \ufffd") and len(found.body) == 20_000
+
+
+def test_a30_a_full_disk_leaves_no_half_copy(tmp_path: Path) -> None:
+    repo = build(tmp_path, {"a": "1\n"}, {"big": b"x" * 3_000_000}, checkout=False)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with open_repository(repo) as opened:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+        try:
+            with pytest.raises(StoreError) as error:
+                opened.tree_tar(sha(repo, "feature"), tmp_path / "t.tar")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert error.value.hint and not list(tmp_path.glob("t.tar*"))
+
+
+def test_a30_two_reviews_of_the_same_refs_at_once(tmp_path: Path) -> None:
+    repo = build(tmp_path, {"a.py": "x = 1\n"}, {"a.py": "def f(): pass\n"}, checkout=False)
+    with ThreadPoolExecutor(4) as pool:
+        changes = list(pool.map(change_of, [repo] * 4))
+    assert all(found == changes[0] for found in changes)
+
+
+def test_a3_repositories_with_sha256(tmp_path: Path) -> None:
+    repo = tmp_path / "p"
+    subprocess.run(["git", "init", "-q", "-b", "main", "--object-format=sha256", str(repo)], check=True)
+    for branch, content in (("main", "1\n"), ("feature", "2\n")):
+        git(repo, "checkout", "-q", "-B", branch)
+        (repo / "a").write_text(content)
+        git(repo, "add", "a")
+        git(repo, "commit", "-q", "-m", branch)
+    found = change_of(repo)
+    assert len(found.head) == 64 and found.files[0].head_lines() == {1: "2"}

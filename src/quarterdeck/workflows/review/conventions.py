@@ -41,6 +41,7 @@ class Facts(msgspec.Struct, frozen=True):
 
 class _Place(msgspec.Struct, frozen=True):
     row: Row
+    column: Row = 1
 
 
 class _Edit(msgspec.Struct, frozen=True):
@@ -196,7 +197,7 @@ def _format(facts: Facts, files: dict[str, FileChange], issues: Issues, before: 
         if not tool or not _kept_before(tool, file, before):
             continue
         for issue, source in issues.get(path, []):
-            lines = sorted(_reformatted(file, issue))
+            lines = _reformatted(file, issue)
             if issue.code != "invalid-syntax" and lines:
                 yield make(
                     "conventions",
@@ -204,7 +205,7 @@ def _format(facts: Facts, files: dict[str, FileChange], issues: Issues, before: 
                     "low",
                     path,
                     lines[0],
-                    f"{_asked(tool)} would lay out {len(lines)} changed {'line' if len(lines) == 1 else 'lines'} differently.",
+                    f"{_asked(tool)} would lay out {'this line' if len(lines) == 1 else f'{len(lines)} changed lines'} differently.",
                     evidence=file.head_lines().get(lines[0], "").strip() or f"line {lines[0]}",
                     artifact=source,
                     end_line=lines[-1],
@@ -212,13 +213,18 @@ def _format(facts: Facts, files: dict[str, FileChange], issues: Issues, before: 
                 )
 
 
-def _reformatted(file: FileChange, issue: _Issue) -> set[int]:
-    """The changed lines that the formatter would edit. An edit that ends at the start of a line leaves that line alone."""
-    edits = issue.fix.edits if issue.fix else ()
+def _reformatted(file: FileChange, issue: _Issue) -> list[int]:
+    """The changed lines that the formatter would write differently.
+
+    ruff answers with one edit from the first difference to the last, so a changed line that stands in the new text as it
+    is was not meant. When only blank lines differ, the first changed line of the edit stands for them.
+    """
     head = file.head_lines()
-    spans = [(e.location.row, max(e.location.row, e.end_location.row)) for e in edits]
-    changed = set(head) if head else set()
-    return {line for start, end in spans for line in changed if start <= line <= end}
+    edits = issue.fix.edits if issue.fix else ()
+    inside = [n for n in sorted(head) if any(e.location.row <= n <= max(e.location.row, e.end_location.row) for e in edits)]
+    kept = {line.rstrip("\r") for e in edits for line in e.content.split("\n")}
+    first = {e.location.row for e in edits if e.location.column > 1}
+    return [n for n in inside if head[n].strip() and (n in first or head[n].rstrip("\r") not in kept)] or inside[:1]
 
 
 def _imports(facts: Facts, files: dict[str, FileChange], issues: Issues, before: Issues) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ from .intake import read_commits
 from .model import Change, Commit, Finding, Severity, Symbol
 from .paths import shown
 from .repository import Range, Repository
+from .risk import listed
 from .symbols import is_public, parse
 
 ARTIFACT = "habits.json"
@@ -26,6 +27,7 @@ MIN_DOCUMENTED, MAX_SOURCES, MAX_SOURCE_BYTES = 10, 200, 8 << 20
 MAX_TEST_FILES, MAX_TEST_BYTES = 5_000, 64 << 20
 CHANGELOG_NAMES = ("CHANGELOG", "CHANGES", "HISTORY", "NEWS", "RELEASE_NOTES")
 SUBJECT_CHARS = 72
+MANY_IN_A_FILE = 3
 
 _CONVENTIONAL = re.compile(r"[a-z]+(\([^()]*\))?!?: \S")
 _MERGE = re.compile(r"(Merge|Revert|Reapply)\b|Bump ")
@@ -193,27 +195,47 @@ def _tests(habits: Habits, change: Change) -> Iterator[Finding]:
     if not habits.test_files:
         return
     known = set(habits.mentioned)
-    unnamed = {(s.path, s.name) for s in new_public(change) if s.name.rpartition(".")[2] not in known}
-    for symbol in new_public(change):
-        owner = symbol.name.rpartition(".")[0]
-        if (symbol.path, symbol.name) in unnamed and (symbol.path, owner) not in unnamed:
-            message = f"No test file mentions the new public {symbol.kind} `{symbol.name}`."
-            yield _symbol("conv/missing-test", "medium", symbol, message, "Add a test that uses it.")
+    unnamed = [s for s in new_public(change) if s.name.rpartition(".")[2] not in known]
+    owners = {(s.path, s.name) for s in unnamed}
+    alone = [s for s in unnamed if (s.path, s.name.rpartition(".")[0]) not in owners]
+    yield from _symbols("conv/missing-test", "medium", alone, "No test file mentions the new public {}", "Add a test that uses it.")
 
 
 def _docs(habits: Habits, change: Change) -> Iterator[Finding]:
     if habits.public_symbols < MIN_DOCUMENTED or habits.documented_symbols < SHARE * habits.public_symbols:
         return
     share = f"{habits.documented_symbols} of {habits.public_symbols} public definitions of the base have one"
-    for symbol in new_public(change):
-        if not symbol.documented:
-            message = f"The new public {symbol.kind} `{symbol.name}` has no docstring; {share}."
-            yield _symbol("conv/missing-docstring", "low", symbol, message, "Say what it does, its errors and its units.")
+    undocumented = [s for s in new_public(change) if not s.documented]
+    yield from _symbols(
+        "conv/missing-docstring",
+        "low",
+        undocumented,
+        f"No docstring ({share}): the new public {{}}",
+        "Say what it does, its errors and its units.",
+    )
 
 
-def _symbol(rule: str, severity: Severity, symbol: Symbol, message: str, help_text: str) -> Finding:
-    quoted = symbol.signature or symbol.name
-    return make("conventions", rule, severity, symbol.path, symbol.line, message, evidence=quoted, artifact=ARTIFACT, help=help_text)
+def _symbols(rule: str, severity: Severity, symbols: Sequence[Symbol], message: str, help_text: str) -> Iterator[Finding]:
+    """One finding for each symbol, but one for a whole file that has many: it is one thing to decide."""
+    by_path: dict[str, list[Symbol]] = {}
+    for symbol in symbols:
+        by_path.setdefault(symbol.path, []).append(symbol)
+    for path, inside in by_path.items():
+        groups = [[s] for s in inside] if len(inside) <= MANY_IN_A_FILE else [inside]
+        for group in groups:
+            what = f"{group[0].kind} `{group[0].name}`" if len(group) == 1 else f"names {listed([f'`{s.name}`' for s in group], 8)}"
+            quoted = group[0].signature or group[0].name
+            yield make(
+                "conventions",
+                rule,
+                severity,
+                path,
+                group[0].line,
+                message.format(what) + ".",
+                evidence=quoted,
+                artifact=ARTIFACT,
+                help=help_text,
+            )
 
 
 def _changelog(habits: Habits, change: Change) -> Iterator[Finding]:

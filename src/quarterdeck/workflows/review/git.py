@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from ...protocol.errors import BadInput, ConfigError, QuarterdeckError
+from ...protocol.errors import BadInput, ConfigError, StoreError
 
 TIMEOUT_S = 120.0
 MAX_OUTPUT = 256 << 20
@@ -42,11 +42,11 @@ _HARDENED = (
 _GLOBAL_CONFIG = "[safe]\n\tdirectory = *\n\tbareRepository = all\n"
 
 
-class GitFailed(QuarterdeckError):
+class GitFailed(BadInput):
     """A git command failed; `stderr` is what it said."""
 
-    def __init__(self, message: str, stderr: str, *, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
+    def __init__(self, message: str, stderr: str) -> None:
+        super().__init__(message, hint="Check the repository: git fsck")
         self.stderr = stderr
 
 
@@ -57,9 +57,12 @@ class Git:
         self.program = shutil.which("git") or ""
         if not self.program:
             raise ConfigError("git is not installed, or not on PATH.", hint="apt-get install git")
-        self._folder = tempfile.TemporaryDirectory(prefix="quarterdeck-git-")
-        self.shadow = Path(self._folder.name)
-        (self.shadow / "gitconfig").write_text(_GLOBAL_CONFIG)
+        try:
+            self._folder = tempfile.TemporaryDirectory(prefix="quarterdeck-git-")
+            self.shadow = Path(self._folder.name)
+            (self.shadow / ".gitconfig").write_text(_GLOBAL_CONFIG)
+        except OSError as error:
+            raise StoreError(f"No temporary folder can be made: {error.strerror}.", hint="Free disk space, or set TMPDIR.") from error
         self._objects = ""
 
     def close(self) -> None:
@@ -150,7 +153,7 @@ class Git:
             "XDG_CONFIG_HOME": str(self.shadow),
             "LC_ALL": "C",
             "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": str(self.shadow / "gitconfig"),
+            "GIT_CONFIG_GLOBAL": str(self.shadow / ".gitconfig"),
             "GIT_ATTR_NOSYSTEM": "1",
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_ASKPASS": "/bin/false",
@@ -173,8 +176,11 @@ class Objects:
 
     def open(self, oid: str) -> Blob:
         """Ask for `oid`. Raises BadInput when the repository lacks it."""
-        self._stdin.write(oid.encode("ascii") + b"\n")
-        self._stdin.flush()
+        try:
+            self._stdin.write(oid.encode("ascii") + b"\n")
+            self._stdin.flush()
+        except BrokenPipeError as error:
+            raise BadInput("git stopped while it read objects (a damaged clone).", hint="git fsck") from error
         words = self._stdout.readline().split()
         if len(words) != 3:
             raise BadInput(

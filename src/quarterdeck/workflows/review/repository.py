@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import shlex
 from pathlib import Path
@@ -34,8 +35,8 @@ def open_repository(path: Path | str) -> Repository:
     Raises BadInput when there is none, ConfigError when git is missing.
     """
     where = Path(path)
-    if not where.is_dir():
-        raise BadInput(f"{where} is not a folder.", hint="Give a git repository: --repo PATH", param="repo")
+    if not os.access(where, os.R_OK | os.X_OK) or not where.is_dir():
+        raise BadInput(f"{where} is not a folder that can be read.", hint="Give a git repository: --repo PATH", param="repo")
     git = Git()
     try:
         return Repository(git, where.resolve())
@@ -82,7 +83,8 @@ class Repository:
     @property
     def name(self) -> str:
         """The folder's name, without `.git`: how reports call the repository."""
-        return self.root.name.removesuffix(".git") or str(self.root)
+        folder = self.root.parent if self.root.name == ".git" else self.root
+        return folder.name.removesuffix(".git") or str(folder)
 
     def _ask(self, *args: str) -> str:
         return self.git.run("rev-parse", *args, at=self.where).decode("utf-8", "surrogateescape").removesuffix("\n")

@@ -83,7 +83,7 @@ def _file(file: FileChange) -> str:
 def _symbols(change: Change) -> Iterator[str]:
     shown_ones = [s for s in change.symbols if area(s.path) != "tests" and not _inside_another(s, change.symbols)]
     for kind, verb in (("added", "It adds"), ("removed", "It removes")):
-        names = [_named(s) for s in shown_ones if s.change == kind]
+        names = [_named(s) for s in sorted(shown_ones, key=lambda s: not s.public) if s.change == kind]
         if names:
             yield f"{verb} {listed(names, 8)}."
     modified = [s for s in shown_ones if s.change == "modified"]

@@ -16,6 +16,8 @@ from typing import Literal
 
 import msgspec
 
+from quarterdeck.protocol.errors import StoreError
+
 from . import areas
 from .model import FileChange, Symbol
 from .paths import shown
@@ -53,7 +55,10 @@ class Parsed(msgspec.Struct, frozen=True):
 
 
 def parse(sources: Sequence[bytes]) -> list[Parsed]:
-    """Parse every source in worker processes; the answers are in the same order. Never raises for hostile source."""
+    """Parse every source in worker processes; the answers are in the same order.
+
+    Never raises for what a source holds; StoreError when there is no room for temporary files.
+    """
     done: list[Parsed] = []
     for _ in range(_RESTARTS):
         if len(done) == len(sources):
@@ -65,6 +70,13 @@ def parse(sources: Sequence[bytes]) -> list[Parsed]:
 
 
 def _run_worker(sources: Sequence[bytes]) -> list[Parsed]:
+    try:
+        return _answers(sources)
+    except OSError as error:
+        raise StoreError(f"Sources cannot be parsed: {error.strerror}.", hint="Free disk space, or set TMPDIR.") from error
+
+
+def _answers(sources: Sequence[bytes]) -> list[Parsed]:
     worker = Path(__file__).with_name("symbols_worker.py")
     with tempfile.TemporaryFile() as frames, tempfile.TemporaryFile() as answers:
         for source in sources:
