@@ -142,6 +142,8 @@ def test_the_table_is_large() -> None:
         ("env <<X rm y\nid\nX", {"env", "rm"}, False),
         ("cat <<X | env >z rm\na\nX", {"cat", "env", "rm"}, False),
         ("sh <<X\nrm x\nX", {"sh"}, True),
+        ("cat <<X\na\nX # $(rm y)", {"cat"}, True),
+        ("cat <<X\na\n X\n$(rm y)\nX", None, True),
         ("echo a\nrm b", {"echo", "rm"}, False),
         ("ls\\\n -l", {"ls"}, False),
         ("ls\0rm", {"ls\0rm"}, True),

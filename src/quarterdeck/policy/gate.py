@@ -8,7 +8,6 @@ forbids that fired, asks Cedar again, and offers them only if that second answer
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,7 +21,7 @@ from .facts import LONG_MAX, BadRequest, cedar_request
 OWNER = "owner"
 """Holds every role, so it can stand in when one action needs the yes of two different roles."""
 
-NOT_OURS = (KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError)
+NOT_OURS = (KeyboardInterrupt, SystemExit, GeneratorExit)
 
 
 @dataclass(frozen=True)

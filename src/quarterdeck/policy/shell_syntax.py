@@ -114,13 +114,14 @@ def _walk(command: str, found: Findings, depth: int) -> None:
     root = _parser().parse(source).root_node
     if root.has_error:
         found.why.add("parse-error")
-    _Walk(found, depth, FETCHES.search(command) is not None).tree(root, source)
+    _Walk(found, depth, source, FETCHES.search(command) is not None).tree(root)
 
 
 class _Walk:
     """One script's walk."""
 
-    def __init__(self, found: Findings, depth: int, fetches: bool) -> None:
+    def __init__(self, found: Findings, depth: int, source: bytes, fetches: bool) -> None:
+        self.source = source
         self.found = found
         self.depth = depth
         self.work = 0
@@ -130,7 +131,7 @@ class _Walk:
         self.later: dict[int, list[Word]] = {}
         """Words that stand after a redirection, by the id of the command that they belong to."""
 
-    def tree(self, root: Node, source: bytes) -> None:
+    def tree(self, root: Node) -> None:
         seen: list[tuple[int, int]] = []
         stack = [root]
         while stack:
@@ -142,7 +143,7 @@ class _Walk:
             self.node(node)
             seen.extend(_spans(node))
             stack.extend(node.children)
-        if any(not any(start <= match.start() < end for start, end in seen) for match in HIDDEN.finditer(source)):
+        if any(not any(start <= match.start() < end for start, end in seen) for match in HIDDEN.finditer(self.source)):
             self.found.why.add("unseen-substitution")  # the parser took a substitution for something else
 
     def node(self, node: Node) -> None:
@@ -164,6 +165,8 @@ class _Walk:
                 self.redirect(node)
             case "test_command" | "compound_statement":
                 self.test(node)
+            case "heredoc_end" if not self.alone(node):
+                self.found.why.add("heredoc")
             case "expansion" if not EXPANSION.fullmatch(text(node)):
                 self.found.why.add("expansion")
             case "arithmetic_expansion" if not ARITHMETIC.fullmatch(text(node)):
@@ -226,6 +229,12 @@ class _Walk:
             self.found.why.add("computed-redirect")
         elif b">" in raw[: target.start_byte - node.start_byte]:
             self.found.writes.add(where.value or "")
+
+    def alone(self, node: Node) -> bool:
+        """Whether a heredoc's end stands alone on its line, as bash demands of it; the parser is content with less."""
+        line_start = self.source.rfind(b"\n", 0, node.start_byte) + 1
+        after = self.source[node.end_byte : node.end_byte + 1]
+        return not self.source[line_start : node.start_byte].strip(b"\t") and after in (b"", b"\n")
 
     def assigned(self, node: Node) -> None:
         name = node.child_by_field_name("name") or node.child_by_field_name("variable")
