@@ -125,7 +125,8 @@ class Runtime:
             from quarterdeck.models import Models, prices_from, providers_from
 
             tables = self.config.tables
-            self._models = Models(providers_from(tables), self.store, prices_from(tables))
+            providers = providers_from(tables.get("providers", {}))
+            self._models = Models(providers, self.store, prices_from(tables.get("prices", {})))
         return self._models
 
     def _executors(self) -> dict[Any, Executor]:

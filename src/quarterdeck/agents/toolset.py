@@ -38,9 +38,9 @@ BUILT_IN: dict[str, tuple[str, dict[str, Any]]] = {
         "Write a whole text file, making its folders.",
         _schema({"path": _PATH, "content": {"type": "string"}}, ["path", "content"]),
     ),
-    "list_files": ("List the files below a folder.", _schema({"path": _PATH}, [])),
+    "list_files": ("List the files below a folder, with their paths relative to it.", _schema({"path": _PATH}, [])),
     "search": (
-        "Search file contents for a regular expression (Python syntax). Answers path:line:text.",
+        "Search file contents for an extended regular expression (grep -E). Answers path:line:text.",
         _schema({"pattern": {"type": "string"}, "path": _PATH}, ["pattern"]),
     ),
 }

@@ -216,14 +216,15 @@ class Worker:
         await handle.append([NewRecord("approval.requested", body)], writes=[write])
 
     async def _child(self, handle: Handle, child: Child) -> None:
-        """Submit the child; its id comes from its key, so that a crash between the two commits submits it once."""
+        """Submit the child. Its id is in the log first, so that a crash between the two commits submits it once."""
         entry = handle.log.entry(child.name, child.occurrence)
         run = handle.run
-        child_id = f"run_{run.id[4:16]}{digest([run.id, child.name, child.occurrence])[:20]}"
         if entry is None:
-            body = {"name": child.name, "occurrence": child.occurrence, "digest": child.digest, "run": child_id}
+            body = {"name": child.name, "occurrence": child.occurrence, "digest": child.digest, "run": new_id("run")}
             await handle.append([NewRecord("child.submitted", body)])
-        elif entry.outcome is not None or child_id in self.handles:
+            entry = handle.log.entries[(child.name, child.occurrence)]
+        child_id = str(entry.body["run"])
+        if entry.outcome is not None or child_id in self.handles:
             return
         new = NewRun(
             id=child_id, kind=child.kind, name=child.run_name, input=child.input, actor=run.actor, project=run.project, parent=run.id,

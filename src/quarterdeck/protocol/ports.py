@@ -30,8 +30,8 @@ class Driver(Protocol):
         """Make the environment, or adopt it if its shim still lives. `tool.call`."""
         ...
 
-    async def exec(self, permit: Permit, environment: str, command: Command) -> CommandResult:
-        """Run one command to its end. `shell.exec`."""
+    async def exec(self, permit: Permit, environment: str, command: Command, kind: ActionKind = "shell.exec") -> CommandResult:
+        """Run one command to its end. `kind` is `file.read` for the built-in listing and searching commands."""
         ...
 
     async def read(self, permit: Permit, environment: str, path: str, max_bytes: int) -> bytes:

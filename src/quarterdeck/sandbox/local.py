@@ -137,7 +137,7 @@ class LocalDriver:
 
     # --- commands and files -------------------------------------------------------------------------------------------
 
-    async def exec(self, permit: Permit, environment: str, command: Command) -> CommandResult:
+    async def exec(self, permit: Permit, environment: str, command: Command, kind: ActionKind = "shell.exec") -> CommandResult:
         """Run one command to its end. A command that cannot be found exits 127, with the reason on stderr."""
         if bool(command.argv) == bool(command.shell):
             raise BadInput("a command has either argv or shell", hint="set exactly one of the two", param="argv")
