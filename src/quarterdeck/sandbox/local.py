@@ -146,7 +146,7 @@ class LocalDriver:
         argv = command.argv or ("/bin/bash", "-c", command.shell)
         header: dict[str, Any] = {"op": "exec", "argv": argv, "cwd": command.cwd, "env": command.env}
         header |= {"timeout_s": command.timeout_s, "output_bytes": command.output_bytes}
-        return await self._job(permit, "shell.exec", environment, header, command.stdin)
+        return await self._job(permit, kind, environment, header, command.stdin)
 
     async def read(self, permit: Permit, environment: str, path: str, max_bytes: int) -> bytes:
         """Read a regular file of at most `max_bytes`; SandboxError says why not."""
