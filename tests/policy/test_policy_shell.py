@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from quarterdeck.policy.facts import shell_context
 from quarterdeck.policy.shell import facts, facts_argv
 
 # command | programs | why it is opaque (empty: it is not) | flags
@@ -180,6 +181,16 @@ def test_an_argv_is_not_a_script() -> None:
     assert facts_argv(("env", "PATH=.", "ls")).why == ("env:PATH",)
     assert facts_argv(()).why == ("no-command",)
     assert facts_argv(("",)).why == ("computed-program",)
+
+
+def test_the_environment_of_a_command_counts() -> None:
+    """`Command.env` may change what a name means, as an assignment in the text does."""
+    quiet = shell_context({"shell": "ls", "argv": (), "env": {"CI": "1"}})
+    assert (quiet["opaque"], quiet["programs"]) == (False, ["ls"])
+    loud = shell_context({"argv": ["ls"], "env": {"LD_PRELOAD": "x.so", "PATH": "."}})
+    assert (loud["opaque"], loud["why"]) == (True, ["env:LD_PRELOAD", "env:PATH"])
+    for nothing in ({}, None, {"argv": ["ls"], "shell": "ls"}, {"argv": "ls"}, {"shell": 3}, {"argv": ["ls", 1]}):
+        assert shell_context(nothing)["why"] == ["no-command"]
 
 
 def test_what_cannot_be_read_gets_no_benefit_of_the_doubt() -> None:

@@ -25,7 +25,7 @@ out becomes the most restrictive value; a value of a wrong type counts as left o
 | Channel `.kind`, `.isPublic`         | attrs                                       | `unknown`, true                              |
 | Host `.name`, `.port`                | attrs                                       | `resource.id`, -1                            |
 | `context.publish.kind`               | args `kind`                                 | `unknown`                                    |
-| `context.shell.*`                    | computed from args `argv` or `shell`        | opaque, with the reason `no-command`         |
+| `context.shell.*`                    | computed from args `argv` or `shell`, `env` | opaque, with the reason `no-command`         |
 | `context.transforms`                 | attrs `transforms`                          | empty                                        |
 | `context.labels.*`                   | `request.labels`                            | error: denied                                |
 | `context.budget.est`, `.left`        | `request.budget`, clamped to 64 bits        | error: denied                                |
@@ -42,6 +42,7 @@ from quarterdeck.protocol.ports import GateRequest
 
 from .paths import escapes, is_ci_config
 from .shell import ShellFacts, facts, facts_argv
+from .shell_argv import changes_programs
 
 LONG_MAX = 2**63 - 1
 TRUSTS = ("operator", "maintainer", "fork")
@@ -177,11 +178,12 @@ def shell_context(args: object) -> Json:
         found = facts(script)
     else:
         found = ShellFacts(opaque=True, why=("no-command",))
+    why = sorted({*found.why, *(f"env:{_clean(name)}" for name in _mapping(given.get("env")) if changes_programs(name))})
     zones = {"ci-config" if is_ci_config(path) else "outside" if escapes(path) else "workspace" for path in found.redirects}
     return {
         "programs": [_clean(p) for p in found.programs],
-        "opaque": found.opaque,
-        "why": list(found.why),
+        "opaque": bool(why),
+        "why": why,
         "flags": list(found.flags) + (["write.ci-config"] if "ci-config" in zones else []),
         "hosts": [_clean(h) for h in found.hosts],
         "writes": [_clean(w) for w in found.redirects],

@@ -40,9 +40,14 @@ Script = Callable[[str, Findings, int], None]
 """Analyses the text of a script into findings, at a depth."""
 
 
+def changes_programs(name: object) -> bool:
+    """Whether a variable of this name changes which program a name means, or starts one by itself."""
+    return isinstance(name, str) and (name in known.DANGEROUS_NAMES or name.startswith(known.DANGEROUS_ENV))
+
+
 def check_name(name: str, found: Findings) -> None:
     """Note an assignment to a variable that changes what a program's name means."""
-    if name in known.DANGEROUS_NAMES or name.startswith(known.DANGEROUS_ENV):
+    if changes_programs(name):
         found.why.add(f"env:{name}")
 
 
