@@ -13,6 +13,8 @@ import msgspec
 from .patches import Edit
 from .symbols import Definition
 
+MAX_LINE = 1_000
+
 _GOOGLE = re.compile(r"(\s*)(Args|Arguments|Parameters|Params|Keyword Args|Keyword Arguments|Other Parameters):\s*$")
 _GOOGLE_ITEM = re.compile(r"\\?\*{0,2}(\w+)\s*(\([^()]*(\([^()]*\))?[^()]*\))?\s*:(\s|$)")
 _NUMPY = re.compile(r"(\s*)(Parameters|Other Parameters)\s*$")
@@ -41,12 +43,16 @@ class Stale(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
-def stale_parameters(lines: Sequence[bytes], old: Definition, new: Definition) -> Stale:
+def texts(lines: Sequence[bytes]) -> list[str]:
+    """The lines as text without their ends; what `stale_parameters` reads. Very long ones are cut: they are no prose."""
+    return [line[:MAX_LINE].decode("utf-8", "surrogateescape").rstrip("\r\n") for line in lines]
+
+
+def stale_parameters(lines: Sequence[bytes], text: Sequence[str], old: Definition, new: Definition) -> Stale:
     """Find the parameters that `old` had, `new` has not, and the docstring of `new` still describes."""
     gone = [name for name in old.parameters if name not in new.parameters]
     if not gone or new.doc_end - new.doc_start < 1:
         return Stale()
-    text = [line.decode("utf-8", "surrogateescape").rstrip("\r\n") for line in lines]
     items = list(_items(text, new.doc_start - 1, new.doc_end))
     stale = [item for item in items if set(item.names) & set(gone)]
     if not stale:

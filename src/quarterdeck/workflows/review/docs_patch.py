@@ -14,7 +14,7 @@ import msgspec
 from .areas import area, is_api, is_python
 from .conventions_habits import find_changelog
 from .docs_changelog import MAX_ENTRIES, changelog_edits, entries
-from .docs_docstrings import stale_parameters
+from .docs_docstrings import stale_parameters, texts
 from .docs_references import MAX_FILES, Rewrite, find, is_documentation, rewrite
 from .git import GitFailed
 from .model import Change, FileChange, NotChecked, Symbol
@@ -22,7 +22,7 @@ from .patches import Edit, edited, split_lines, unified
 from .paths import shown
 from .repository import Range, Repository
 from .symbols import MAX_FILES as MAX_SOURCES
-from .symbols import Definition, definitions, is_public, parse
+from .symbols import Definition, Parsed, definitions, is_public, parse
 
 _PAGE_BYTES = 1 << 20
 
@@ -75,9 +75,13 @@ def _both(work: _Work, file: FileChange) -> tuple[dict[str, Definition], dict[st
 def _renamed(work: _Work) -> list[tuple[Symbol, Symbol]]:
     """Public functions that came and went in one file with the same parameters and body: one and only one of each."""
     pairs: list[tuple[Symbol, Symbol]] = []
+    by_path: dict[str, list[Symbol]] = {}
+    for symbol in work.change.symbols:
+        if symbol.public and symbol.kind != "class" and symbol.change != "modified":
+            by_path.setdefault(symbol.path, []).append(symbol)
     for file in work.files:
         old, new = _both(work, file)
-        here = [s for s in work.change.symbols if s.path == file.path and s.public and s.kind != "class"]
+        here = by_path.get(file.path, [])
         gone = [s for s in here if s.change == "removed" and s.name in old and old[s.name].body]
         come = [s for s in here if s.change == "added" and s.name in new and new[s.name].body]
 
@@ -112,26 +116,36 @@ def _changelog(work: _Work, renamed: Sequence[tuple[Symbol, Symbol]]) -> None:
 
 
 def _docstrings(work: _Work) -> None:
-    sources = work.repo.read_many(work.span.head_sha, [f.path for f in work.files])
-    for file in work.files:
-        old, new = _both(work, file)
-        data = sources.get(file.path)
-        if data is None or b"\r" in data.replace(b"\r\n", b""):
-            continue
-        lines, edits, facts = split_lines(data), set[Edit](), list[str]()
-        for name in old.keys() & new.keys():
-            stale = stale_parameters(lines, old[name], new[name])
-            if stale.problem:
-                work.missing.append(NotChecked(f"docstring of {name} in {shown(file.path)}", f"{stale.problem}."))
-            edits |= set(stale.edits)
-            facts += [f"{shown(file.path)}: `{name}` has no parameter `{p}` any more." for p in stale.removed]
-            facts += [f"{shown(file.path)}: parameter `{a}` of `{name}` is called `{b}` now." for a, b in stale.renamed]
-        ordered = _apart(sorted(edits))
-        if ordered and _same_code(edited(lines, ordered), new):
-            work.patches[file.path] = unified(file.path, lines, ordered)
-            work.facts += sorted(facts)
-        elif ordered:
-            work.missing.append(NotChecked(f"docstrings of {shown(file.path)}", "the edit would have changed more than docstrings."))
+    files = {f.path: f for f in work.files}
+    for sources in work.repo.read_batches(work.span.head_sha, list(files)):
+        wanted: list[tuple[str, list[bytes], list[Edit], list[str], dict[str, Definition]]] = []
+        for path, data in sources.items():
+            old, new = _both(work, files[path])
+            if b"\r" not in data.replace(b"\r\n", b""):
+                lines = split_lines(data)
+                edits, facts = _stale(work, path, lines, old, new)
+                wanted += [(path, lines, edits, facts, new)] if edits else []
+        results = parse([edited(lines, edits) for _, lines, edits, _, _ in wanted])
+        for (path, lines, edits, facts, new), result in zip(wanted, results, strict=True):
+            if _same_code(result, new):
+                work.patches[path] = unified(path, lines, edits)
+                work.facts += facts
+            else:
+                work.missing.append(NotChecked(f"docstrings of {shown(path)}", "the edit would have changed more than docstrings."))
+
+
+def _stale(
+    work: _Work, path: str, lines: list[bytes], old: dict[str, Definition], new: dict[str, Definition]
+) -> tuple[list[Edit], list[str]]:
+    text, edits, facts = texts(lines), set[Edit](), list[str]()
+    for name in sorted(old.keys() & new.keys()):
+        stale = stale_parameters(lines, text, old[name], new[name])
+        if stale.problem:
+            work.missing.append(NotChecked(f"docstring of {name} in {shown(path)}", f"{stale.problem}."))
+        edits |= set(stale.edits)
+        facts += [f"{shown(path)}: `{name}` has no parameter `{p}` any more." for p in stale.removed]
+        facts += [f"{shown(path)}: parameter `{a}` of `{name}` is called `{b}` now." for a, b in stale.renamed]
+    return _apart(sorted(edits)), sorted(facts)
 
 
 def _apart(edits: Sequence[Edit]) -> list[Edit]:
@@ -143,9 +157,8 @@ def _apart(edits: Sequence[Edit]) -> list[Edit]:
     return kept
 
 
-def _same_code(data: bytes, before: dict[str, Definition]) -> bool:
+def _same_code(after: Parsed, before: dict[str, Definition]) -> bool:
     """True when the edited source still defines the same names with the same signatures, and they are still documented."""
-    (after,) = parse([data])
 
     def facts(found: dict[str, Definition]) -> dict[str, tuple[object, ...]]:
         return {name: (d.kind, d.signature, d.parameters, d.documented) for name, d in found.items()}
@@ -159,9 +172,9 @@ def _references(work: _Work, renamed: Sequence[tuple[Symbol, Symbol]]) -> None:
     if not rewrites and not gone:
         return
     pages = [p for p in work.repo.tree(work.span.head_sha) if is_documentation(p)][:MAX_FILES]
-    contents = work.repo.read_many(work.span.head_sha, pages, _PAGE_BYTES)
     allowed = _other_meanings(work)
-    for path, data in contents.items():
+    batches = work.repo.read_batches(work.span.head_sha, pages, _PAGE_BYTES)
+    for path, data in ((path, data) for batch in batches for path, data in batch.items()):
         if found := find(data, rewrites, allowed):
             by_line = {f.edit.start: f.edit for f in found}
             work.patches[path] = unified(path, split_lines(data), sorted(by_line.values()))
@@ -187,7 +200,7 @@ def _gone(work: _Work, renamed: Sequence[tuple[Symbol, Symbol]]) -> list[Rewrite
     found: list[Rewrite] = []
     for file in work.files:
         old, new = _both(work, file)
-        for name in old.keys() - new.keys():
+        for name in sorted(old.keys() - new.keys()):
             if is_public(file.path, name) and (file.path, name) not in names and new:
                 bare = name.rpartition(".")[2]
                 found.append(Rewrite(bare, bare, tuple((form, f"{form}\0") for form in dict.fromkeys(old[name].forms))))

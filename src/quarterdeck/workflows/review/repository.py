@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +18,9 @@ from .git import Git, GitFailed
 from .trees import TreeEntry, read_tree, write_tar
 
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+BATCH_BYTES = 32 << 20
+_NAMES = 5_000
+"""So many refs are searched for a near name."""
 _USUAL_BRANCHES = ("main", "master", "trunk", "develop")
 
 
@@ -106,7 +110,7 @@ class Repository:
         return oid
 
     def _unknown(self, ref: str, param: str) -> BadInput:
-        short = sorted({re.sub(r"^refs/(heads|tags|remotes)/", "", name) for name in self.refs()})
+        short = sorted({re.sub(r"^refs/(heads|tags|remotes)/", "", name) for name in self.refs()})[:_NAMES]
         near = difflib.get_close_matches(ref, short, 3, 0.5) or [s for s in short if s.rpartition("/")[2] == ref][:3]
         if not short:
             return BadInput("The repository has no commits yet.", hint="Commit something first.", param=param)
@@ -222,6 +226,20 @@ class Repository:
         with self.git.batch() as objects:
             read = {path: objects.read(entry.oid, max_bytes) for path, entry in wanted}
         return {path: data for path, data in read.items() if data is not None}
+
+    def read_batches(self, sha: str, paths: Sequence[str], max_bytes: int = 1 << 20) -> Iterator[dict[str, bytes]]:
+        """Like `read_many`, some `BATCH_BYTES` at a time: for many files that need not be in memory together."""
+        tree = self.tree(sha)
+        batch: list[str] = []
+        size = 0
+        for path in paths:
+            size += min(tree[path].size, max_bytes) if path in tree else 0
+            batch.append(path)
+            if size > BATCH_BYTES:
+                yield self.read_many(sha, batch, max_bytes)
+                batch, size = [], 0
+        if batch:
+            yield self.read_many(sha, batch, max_bytes)
 
     def tree_tar(self, sha: str, target: Path) -> tuple[str, ...]:
         """Write a commit's tree as a plain, deterministic tar; return notes on what could not be put in. See `trees`."""

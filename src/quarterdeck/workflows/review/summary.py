@@ -81,7 +81,7 @@ def _file(file: FileChange) -> str:
 
 
 def _symbols(change: Change) -> Iterator[str]:
-    shown_ones = [s for s in change.symbols if area(s.path) != "tests" and not _inside_another(s, change.symbols)]
+    shown_ones = [s for s in _outermost(change) if area(s.path) != "tests"]
     for kind, verb in (("added", "It adds"), ("removed", "It removes")):
         names = [_named(s) for s in sorted(shown_ones, key=lambda s: not s.public) if s.change == kind]
         if names:
@@ -99,10 +99,10 @@ def _symbols(change: Change) -> Iterator[str]:
         yield f"It changes the body of {listed(bodies, 8)}."
 
 
-def _inside_another(symbol: Symbol, symbols: Sequence[Symbol]) -> bool:
-    """True for a method that came or went with its class: the class says it."""
-    owner = symbol.name.rpartition(".")[0]
-    return bool(owner) and any(s.name == owner and s.path == symbol.path and s.change == symbol.change != "modified" for s in symbols)
+def _outermost(change: Change) -> list[Symbol]:
+    """The symbols without the methods that came or went with their class: the class says it."""
+    whole = {(s.path, s.name, s.change) for s in change.symbols if s.kind == "class" and s.change != "modified"}
+    return [s for s in change.symbols if (s.path, s.name.rpartition(".")[0], s.change) not in whole]
 
 
 def _named(symbol: Symbol) -> str:
@@ -112,7 +112,7 @@ def _named(symbol: Symbol) -> str:
 def _why(change: Change) -> Iterator[str]:
     """Who is affected, and the rules that make it risky."""
     public = [s for s in change.symbols if s.public]
-    gone = [s.name for s in public if s.change == "removed" and not _inside_another(s, change.symbols)]
+    gone = [s.name for s in _outermost(change) if s.public and s.change == "removed"]
     if gone:
         yield f"Why it matters: code that uses {listed(gone)} breaks."
     changed = [s.name for s in public if s.change == "modified" and s.signature != s.old_signature]

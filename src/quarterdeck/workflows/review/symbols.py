@@ -133,16 +133,18 @@ def changed_symbols(repo: Repository, span: Range, files: Sequence[FileChange]) 
 
 def definitions(repo: Repository, sha: str, paths: list[str], side: str, notes: list[str]) -> dict[str, dict[str, Definition]]:
     """Return path -> dotted name -> definition at a commit; files that cannot be read are noted and left out."""
-    sources = repo.read_many(sha, paths, MAX_SOURCE)
     tree = repo.tree(sha)
+    found: dict[str, dict[str, Definition]] = {}
     for path in paths:
-        if path not in sources and path in tree and tree[path].regular:
+        if path in tree and tree[path].regular and tree[path].size > MAX_SOURCE:
             notes.append(f"Symbols of {shown(path)} ({side}) were not read: it is larger than {MAX_SOURCE >> 20} MB.")
-    parsed = dict(zip(sources, parse(list(sources.values())), strict=True))
-    for path, answer in parsed.items():
-        if answer.error:
-            notes.append(f"Symbols of {shown(path)} ({side}) were not read: {answer.error}.")
-    return {path: answer.definitions for path, answer in parsed.items() if not answer.error}
+    for sources in repo.read_batches(sha, paths, MAX_SOURCE):
+        for path, answer in zip(sources, parse(list(sources.values())), strict=True):
+            if answer.error:
+                notes.append(f"Symbols of {shown(path)} ({side}) were not read: {answer.error}.")
+            else:
+                found[path] = answer.definitions
+    return found
 
 
 def _compare(file: FileChange, before: dict[str, Definition], after: dict[str, Definition]) -> list[Symbol]:
