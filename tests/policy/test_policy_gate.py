@@ -104,6 +104,13 @@ def test_nobody_is_asked_a_question_whose_yes_would_still_be_refused(ask) -> Non
     assert small(PERMIT + fires + two).decide(request).effect == "deny", "no single approver holds both roles here"
 
 
+def test_a_forbid_without_an_obligation_is_never_offered_away(ask) -> None:
+    """Even where an approval would happen to lift it: its author named no remedy."""
+    fires = forbid("f", "approval:x", STRICT.format("x"))
+    silent = forbid("g", "", STRICT.format("x"))
+    assert small(PERMIT + fires + silent).decide(ask("model.call", MODEL)).effect == "deny"
+
+
 def test_a_yes_counts_only_from_the_role_that_was_asked(ask) -> None:
     gate = small(PERMIT + forbid("f", "approval:x", STRICT.format("x")))
     assert gate.decide(ask("model.call", MODEL, approval_role="x")).effect == "allow"

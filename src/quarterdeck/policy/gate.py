@@ -122,7 +122,7 @@ def _discharge(context: dict[str, Any], obligations: list[str], role: str) -> di
             met["approval"] = {"role": role}
         elif kind == "transform":
             met["transforms"] = [*met["transforms"], name]
-        else:
+        elif kind == "budget":
             met["budget"] = {**met["budget"], "left": LONG_MAX}
     return met
 
