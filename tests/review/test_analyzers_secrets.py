@@ -8,6 +8,8 @@ import msgspec
 import pytest
 from analyzers_lab import Bench
 
+from quarterdeck.workflows.review.analyzers import collect, validate
+
 # Written in parts, so that no scanner takes this file for a leak.
 KEYS = {
     "aws-access-key": "AKIA" + "Z7QK4M2NPXR5TLWB",
@@ -99,6 +101,26 @@ def test_passwords_in_assignments_are_found_and_never_shown(bench: Bench, path: 
 def test_placeholders_lookups_and_digests_are_no_secrets(bench: Bench, line: str) -> None:
     bench.change("a.py", "", line + "\n")
     assert bench.review("secrets") == []
+
+
+@pytest.mark.parametrize("kind", [k for k in KEYS if k != "private-key"])
+def test_no_other_finding_quotes_a_secret_law_6(bench: Bench, kind: str) -> None:
+    code = f"import os\n\n\ndef f(a=['{KEYS[kind]}']):\n    os.system('x {KEYS[kind]}' + a)  # nosec\n"
+    bench.change("a.py", "import os\n", code)
+    bench.change("requirements.txt", "", f"a @ git+https://user:{KEYS[kind]}@x.org/a.git\n")
+    found = collect(bench.review("ruff", "bandit", "unsafe", "risky", "secrets"))
+    assert {"ruff/B006", "unsafe/shell", "review/suppression", "risky/dependency-url"} <= {f.rule for f in found} | {
+        "unsafe/shell" if f.rule == "bandit/B605" else "" for f in found
+    }
+    assert KEYS[kind] not in msgspec.json.encode(found).decode()
+
+
+def test_a_model_that_quotes_a_secret_does_not_publish_it_law_6(bench: Bench) -> None:
+    bench.change("a.py", "", f"DB_PASSWORD = '{PASSWORD}'\n")
+    claim = {"path": "a.py", "line": 1, "severity": "high", "message": f"password = '{PASSWORD}' leaks", "quote": PASSWORD}
+    found, dropped, _ = validate([claim], bench.pull, "")
+    assert len(found) == 1 and dropped == 0
+    assert PASSWORD not in msgspec.json.encode(found).decode()
 
 
 def test_a_moved_secret_is_old_and_another_one_in_its_place_is_new(bench: Bench) -> None:

@@ -66,7 +66,7 @@ class Bandit:
     def _argv(toolbox: Toolbox, paths: list[str]) -> tuple[str, ...]:
         # No `-c`, and file targets only: bandit looks for a `.bandit` file in folders alone. The exclusion that matches nothing replaces
         # its default list, in which the head could hide a file.
-        options = ("-f", "json", "-q", "--exit-zero", "--ignore-nosec", "-s", SKIP, "-x", "/nothing/is/excluded", "--")
+        options = ("-f", "json", "-q", "-n", "1", "--exit-zero", "--ignore-nosec", "-s", SKIP, "-x", "/nothing/is/excluded", "--")
         return toolbox.argv("bandit", *options, *(f"./{to_argument(p)}" for p in paths))
 
     def parse(self, runs: Sequence[RawRun], change: Change, settings: Settings) -> tuple[list[Finding], list[NotChecked]]:

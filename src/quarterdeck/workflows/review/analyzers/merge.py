@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from ..findings import ordered
 from ..model import SEVERITIES, Finding
+from .redaction import without_secrets
 
 MEANING = {
     "bandit/B307": "eval",
@@ -54,5 +55,5 @@ def _code(finding: Finding) -> bool:
 
 
 def collect(findings: Iterable[Finding]) -> list[Finding]:
-    """Return what a report shows: deduplicated, worst first, then by path, line and rule."""
-    return ordered(dedupe(findings))
+    """Return what a report shows: deduplicated, without secrets, worst first, then by path, line and rule."""
+    return ordered(map(without_secrets, dedupe(findings)))

@@ -14,6 +14,7 @@ import msgspec
 
 from .. import findings as making
 from ..model import Change, Finding, Severity
+from .redaction import without_secrets
 
 TOOL = "model"
 MAX_FINDINGS = 100
@@ -143,7 +144,7 @@ def validate(raw: object, change: Change, diff: str, *, artifact: str = "raw/mod
         elif (key := (result.path, result.line, result.message)) in kept:
             reasons.append(f"finding {number}: it repeats another one")
         else:
-            kept[key] = result
+            kept[key] = without_secrets(result)
     return list(kept.values()), len(reasons), reasons
 
 
