@@ -9,7 +9,7 @@ A mutant is a file `NAME.patch`: header lines, then a unified diff against the r
 
 `Law`, `Breaks` and at least one `Test` are needed; `Test` may repeat, and each named test must fail by itself. A test fails by an
 assertion (or `pytest.raises` that saw nothing); other exceptions count only when `Raises` names them, so that a mutant which merely
-breaks an import proves nothing. A patch that no longer applies is reported, never skipped.
+breaks an import proves nothing. A patch that no longer applies is reported, never skipped. `Needs: root` is for what only root's path does.
 
 To make one: change the source, `git diff src > tests/mutants/NAME.patch`, write the header above it, `git checkout src`.
 To run some by hand: `.venv/bin/python tests/mutants/runner.py [NAME.patch ...]`.
@@ -18,6 +18,7 @@ To run some by hand: `.venv/bin/python tests/mutants/runner.py [NAME.patch ...]`
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -43,6 +44,7 @@ class Mutant:
     breaks: str
     tests: tuple[str, ...]
     raises: frozenset[str]
+    needs_root: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ def read(path: Path) -> Mutant:
     if missing:
         raise ValueError(f"{path.name} lacks the header line {missing[0].capitalize()}:")
     raises = frozenset(name.strip() for line in fields.get("raises", []) for name in line.split(",") if name.strip())
-    return Mutant(path, fields["law"][0], fields["breaks"][0], tuple(fields["test"]), raises)
+    needs_root = "root" in fields.get("needs", [])
+    return Mutant(path, fields["law"][0], fields["breaks"][0], tuple(fields["test"]), raises, needs_root)
 
 
 def apply(mutant: Mutant, folder: Path) -> str:
@@ -88,6 +91,9 @@ def judge(junit: Path, raises: frozenset[str], output: str) -> Verdict:
     errors = [str(error.get("message")) for case in cases for error in case.iter("error")]
     failures = [str(failure.get("message")) for case in cases for failure in case.iter("failure")]
     if errors or not cases:
+        setup = re.match(r'failed on setup with "([\w.]+)', (errors or [""])[0])
+        if setup and setup[1].rpartition(".")[2] in raises:
+            return Verdict("killed", errors[0].splitlines()[0][:160])
         return Verdict("broken", f"it did not get as far as failing: {(errors or [output[-2000:]])[0]}")
     if not failures:
         return Verdict("survived", "the test passes although the law is broken")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,10 @@ def test_hash():
 
 @pytest.mark.parametrize("patch", sorted(runner.HERE.glob("*.patch")), ids=lambda path: path.stem)
 def test_mutant_is_killed(patch: Path, tmp_path: Path) -> None:
-    verdict = runner.kill(runner.read(patch), tmp_path)
+    mutant = runner.read(patch)
+    if mutant.needs_root and os.geteuid() != 0:
+        pytest.skip("this mutant changes what only root's path does")
+    verdict = runner.kill(mutant, tmp_path)
     assert verdict.state == "killed", verdict.detail
 
 
