@@ -148,6 +148,20 @@ def test_testing_stands_alone_and_nothing_real_leans_on_it() -> None:
             assert not [n for n in ours if room(n) == "testing"], path
 
 
+def test_inside_the_house_nobody_takes_the_way_round_through_the_package() -> None:
+    """`from quarterdeck import Runtime` is for users and faces; a room that did so would import upwards unseen by the contracts."""
+    found = [
+        f"{path}: {alias.name}"
+        for path, tree in modules().items()
+        if not path.startswith(("cli/", "demo/"))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module == "quarterdeck" or (node.level and not node.module))
+        for alias in node.names
+        if alias.name in {"Agent", "Context", "Runtime", "tool", "workflow"}
+    ]
+    assert not found
+
+
 def test_nothing_committed_names_a_registry_or_this_machine() -> None:
     # Put together from halves, so that this file does not find itself.
     hosts = ["python" + "hosted.", "pypi." + "org", "npm" + "js.", "deb.deb" + "ian", "archive.ubu" + "ntu"]
