@@ -105,7 +105,7 @@ class Capabilities(msgspec.Struct, frozen=True):
 class Toolbox(msgspec.Struct, frozen=True):
     """The runtime's own tools as seen from inside: read-only, the same for base and head.
 
-    Run a module of it as ``(python, "-I", "-c", run_module(site, name), *args)``; see `argv`.
+    Run a module of it as ``(python, "-I", "-S", "-c", run_module(site, name), *args)``; see `argv`.
     """
 
     python: str
@@ -125,4 +125,4 @@ class Toolbox(msgspec.Struct, frozen=True):
             f"import sys,runpy;sys.path.append({self.site!r});"
             f"sys.argv=[{module!r}]+sys.argv[1:];runpy.run_module({module!r},run_name='__main__')"
         )
-        return (self.python, "-I", "-c", boot, *args)
+        return (self.python, "-I", "-S", "-c", boot, *args)
