@@ -155,7 +155,7 @@ def test_inside_the_house_nobody_takes_the_way_round_through_the_package() -> No
         for path, tree in modules().items()
         if not path.startswith(("cli/", "demo/"))
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and (node.module == "quarterdeck" or (node.level and not node.module))
+        if isinstance(node, ast.ImportFrom) and (node.module == "quarterdeck" or (not node.module and node.level == path.count("/") + 1))
         for alias in node.names
         if alias.name in {"Agent", "Context", "Runtime", "tool", "workflow"}
     ]
