@@ -31,6 +31,7 @@ def connect(folder: Path) -> socket.socket:
     try:
         fd = os.open(folder, os.O_PATH)
         try:
+            sock.setblocking(False)  # a stopped shim must not stop us
             sock.connect(f"/proc/self/fd/{fd}/socket")
         finally:
             os.close(fd)

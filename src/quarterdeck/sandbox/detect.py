@@ -30,13 +30,17 @@ TRIAL_S = 5
 NOTHING: dict[str, Enforcement] = dict.fromkeys(("memory", "pids", "cpu", "disk", "time", "files"), "none")
 
 
-@functools.cache
 def detect() -> Capabilities:
     """Measure once per process (about 0.1 s). Mode D: nothing can run here; `notes` are the cause and the exact fix."""
     try:
-        fields = _trial()
-    except HostCannotIsolate as error:
+        return _measure()
+    except HostCannotIsolate as error:  # not remembered: the next call sees what was fixed
         return Capabilities(mode="D", isolation="none", limits=NOTHING, notes=(error.message, error.hint))
+
+
+@functools.cache
+def _measure() -> Capabilities:
+    fields = _trial()
     groups = plan.groups()
     root = os.geteuid() == 0
     processes: Enforcement = "enforced" if "pids" in groups else "rlimit" if plan.kernel() >= (5, 14) else "none"

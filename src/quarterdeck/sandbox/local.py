@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import fcntl
 import json
+import marshal
 import os
 import re
 import shutil
@@ -34,7 +35,9 @@ IDLE_S = 1800.0
 FILE_S, UNPACK_S = 60.0, 600.0
 NOTE_BYTES = 64 << 10
 """How much of a file operation's messages is kept."""
-DELETE_S = 2.0
+SWEEP_S = 0.3
+DELETE_S = 1.6
+"""How long a shim has to end its environment by itself; then it is ended from here."""
 
 
 class LocalDriver:
@@ -117,11 +120,9 @@ class LocalDriver:
         (folder.parent / f".{environment}.lock").unlink(missing_ok=True)
 
     async def _remove(self, folder: Path) -> None:
-        with contextlib.suppress(client.Broken):
-            sock = client.connect(folder)
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(client.request(sock, {"op": "delete"}), DELETE_S)
         deadline = time.monotonic() + DELETE_S
+        with contextlib.suppress(client.Broken, asyncio.TimeoutError):
+            await asyncio.wait_for(client.request(client.connect(folder), {"op": "delete"}), DELETE_S)
         while _held(folder) and time.monotonic() < deadline:  # noqa: ASYNC110  another process's lock has no event
             await asyncio.sleep(0.002)
         await asyncio.to_thread(_sweep, folder)
@@ -289,14 +290,12 @@ def _sweep(folder: Path) -> None:
         if _held(folder):
             os.kill(int((folder / "shim.lock").read_bytes()), signal.SIGKILL)
     with contextlib.suppress(OSError, ValueError):
-        remains = json.loads((folder / "remains.json").read_bytes())
-        for pid, started in remains["pids"].values():
-            with contextlib.suppress(OSError):
-                if started and start_time(pid) == started:
-                    os.kill(pid, signal.SIGKILL)
-        groups = Group("", {})
-        groups.folders = {path: path for path in remains["groups"]}
-        groups.remove(time.monotonic() + 1.0)
+        for pid, started in json.loads((folder / "remains.json").read_bytes())["pids"].values():
+            if started and start_time(pid) == started:
+                os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(OSError, ValueError, EOFError):
+        made = marshal.loads((folder / "plan").read_bytes())
+        Group(made["group"], made["groups"]).remove(time.monotonic() + SWEEP_S)
     shutil.rmtree(folder, ignore_errors=True)
 
 

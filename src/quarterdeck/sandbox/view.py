@@ -145,8 +145,8 @@ def _system(view: View) -> None:
             view.args += ["--symlink", str(path.readlink()), str(path)]
         elif path.is_dir():
             view.show(str(path), str(path))
-    for path in sorted(Path("/opt").iterdir()) if os.access("/opt", os.R_OK) else ():
-        if path.is_dir() and not path.is_symlink() and path.name != "quarterdeck" and os.access(path, os.R_OK | os.X_OK):
+    for path in sorted(Path("/opt").iterdir()) if view.readable("/opt") else ():
+        if path.is_dir() and not path.is_symlink() and path.name != "quarterdeck" and view.readable(str(path)):
             view.show(str(path), str(path))
     for name in VAR:
         if Path("/", name).is_dir():

@@ -209,6 +209,8 @@ class Agent:
                 send(pid, _signal.SIGKILL)
         if frozen:
             send(-1, _signal.SIGCONT)
+        elif minder_pid:
+            send(minder_pid, _signal.SIGCONT)  # the job may have stopped it
 
     def victims(self, minder_pid: int) -> set[int]:
         parents = processes()

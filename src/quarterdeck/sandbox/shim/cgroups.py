@@ -119,7 +119,7 @@ class Group:
                     _write(f"{folder}/{name}", value)
 
     def add(self, pid: int) -> None:
-        """Move a process, before it has children, into the groups."""
+        """Move a process into the groups; children that it has already stay where they are."""
         for folder in dict.fromkeys(self.folders.values()):
             _write(f"{folder}/cgroup.procs", str(pid))
 

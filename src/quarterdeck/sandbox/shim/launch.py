@@ -17,6 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .cgroups import Group
+
 CLONE_NEWNS = 0x20000
 MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 0x1000, 0x4000, 0x40000
 STAGE = "/run"
@@ -67,8 +69,8 @@ def memfd(data: bytes) -> int:
     return fd
 
 
-def start(plan: dict[str, Any]) -> Sandbox:
-    """Start bubblewrap by `plan` (see view.Plan.to_wire)."""
+def start(plan: dict[str, Any], group: Group | None = None) -> Sandbox:
+    """Start bubblewrap by `plan` (see plan.make), in its control groups from the first instruction."""
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
     info_r, info_w = os.pipe2(os.O_CLOEXEC)
     err_r, err_w = os.pipe2(os.O_CLOEXEC)
@@ -81,6 +83,8 @@ def start(plan: dict[str, Any]) -> Sandbox:
         try:
             os.dup2(err_w, 2)
             os.umask(0o022)
+            if group is not None:
+                group.add(os.getpid())
             if libc is not None:
                 _leave_root(libc, plan["uid"], plan["stage"])
             _place(fds)

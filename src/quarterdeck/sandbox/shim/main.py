@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .cgroups import Group
     from .job import Job
     from .server import Connection
 
@@ -27,13 +28,13 @@ FD_FIRST = 3
 """The connection of the server that started us: its create() waits there."""
 START_S = 20.0
 WATCHDOG_S = 0.5
-EXIT_S = 1.5
+EXIT_S = 1.2
 
 
 class Shim:
     """Holds one environment."""
 
-    def __init__(self, folder: str, plan: dict[str, Any], sandbox: launch.Sandbox) -> None:
+    def __init__(self, folder: str, plan: dict[str, Any], sandbox: launch.Sandbox, group: Group | None) -> None:
         from .ledger import Ledger
 
         self.folder, self.plan, self.sandbox = folder, plan, sandbox
@@ -47,23 +48,17 @@ class Shim:
         self.ready = False
         self.lost = ""
         """Why there is no living environment; empty while there is one."""
-        self.group: Any = None
+        self.group = group
         self.idle_since = time.monotonic()
+        self.watching_memory = False
 
     # --- the environment's life -------------------------------------------------------------------------------------
 
     def settle_in(self) -> None:
-        """Check law 5 on the started process, put it under its limits, and listen to it."""
-        from .cgroups import Group
-
+        """Check law 5 on the started process, and listen to it."""
         init = self.sandbox.read_info()
-        limits = self.plan["limits"]
         if init:
             launch.check_not_root(init)
-        if init and self.plan["groups"]:
-            self.group = Group(self.plan["group"], self.plan["groups"])
-            self.group.make(limits["memory_bytes"], limits["pids"] + 1, limits["cpu"])
-            self.group.add(init)
         self._remember(init)
         self.loop.watch(self.sandbox.agent.fileno(), select.EPOLLIN, lambda _: self._hear_agent())
         self.loop.watch(self.sandbox.pidfd, select.EPOLLIN, lambda _: self._sandbox_died())
@@ -71,13 +66,12 @@ class Shim:
         self.loop.after(self.plan["idle_s"], self._check_idle)
 
     def _remember(self, init: int) -> None:
-        """Leave on disk what a later server needs to clean up after a dead shim: pids with start times, and groups."""
+        """Leave on disk what a later server needs, beside the plan, to clean up after a dead shim: pids with start times."""
         import json
 
         pids = {name: [pid, start_time(pid)] for name, pid in (("bwrap", self.sandbox.pid), ("init", init)) if pid}
-        groups = list(self.group.folders.values()) if self.group else []
         with open(f"{self.folder}/remains.json", "w") as file:
-            json.dump({"pids": pids, "groups": groups}, file)
+            json.dump({"pids": pids}, file)
 
     def _hear_agent(self) -> None:
         """The agent says one thing, "R": ready. Anything else, or its end, loses the environment."""
@@ -214,14 +208,16 @@ class Shim:
         try:
             rights = struct.pack(f"{len(fds)}i", *fds)
             self.sandbox.agent.sendmsg([AGENT_HEADER.pack(b"S", job.number)], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+            heard = True
         except OSError:
-            self.lose("the agent inside does not answer")
+            heard = False
         os.close(fds[0])
         os.close(stdin)
         job.watch(lambda job: self.stop(job, "timeout"))
-        if self.lost:
-            job.lose()
-        elif not self.group and len(self.jobs) == 1:
+        if not heard:
+            self.lose("the agent inside does not answer")
+        elif not self.group and not self.watching_memory:
+            self.watching_memory = True
             self.loop.after(WATCHDOG_S, self._watch_memory)
 
     def _stdin(self, request: dict[str, Any], body: bytes) -> int:
@@ -286,7 +282,8 @@ class Shim:
 
     def _watch_memory(self) -> None:
         """End the largest process when all together hold more than the limit (each alone is held by RLIMIT_DATA)."""
-        if not self.jobs or self.lost:
+        self.watching_memory = bool(self.jobs) and not self.lost
+        if not self.watching_memory:
             return
         sizes = {pid: anonymous_bytes(pid) for pid in below(self.sandbox.init)}
         if sum(sizes.values()) > self.plan["limits"]["memory_bytes"]:
@@ -346,27 +343,44 @@ def main(folder: str) -> None:
     os.umask(0o077)
     os.chdir("/")
     import fcntl
+    import resource
+
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
     lock = os.open(f"{folder}/shim.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.pwrite(lock, b"%d" % os.getpid(), 0)
     with open(f"{folder}/plan", "rb") as file:
         plan = marshal.load(file)
-    sandbox = launch.start(plan)
+    group = make_group(plan)
+    sandbox = launch.start(plan, group)
     from .server import listen  # imported while bubblewrap starts
 
-    shim = Shim(folder, plan, sandbox)
+    shim = Shim(folder, plan, sandbox, group)
     shim.adopt(_socket.socket(fileno=FD_FIRST))
     try:
         shim.settle_in()
     except (OSError, RuntimeError, ValueError) as error:
-        shim.lose(f"limits or law 5: {error}")
+        shim.lose(f"law 5: {error}")
     listener = listen(folder)
     shim.loop.watch(listener.fileno(), select.EPOLLIN, lambda _: accept(shim, listener))
     try:
         shim.loop.run()
     finally:
         shim.close()
+
+
+def make_group(plan: dict[str, Any]) -> Group | None:
+    """Make the environment's control groups; bubblewrap starts in them, so that nothing inside was ever outside."""
+    if not plan["groups"]:
+        return None
+    from .cgroups import Group
+
+    group = Group(plan["group"], plan["groups"])
+    limits = plan["limits"]
+    group.make(limits["memory_bytes"], limits["pids"] + 1, limits["cpu"])  # one for bubblewrap
+    return group
 
 
 def accept(shim: Shim, listener: _socket.socket) -> None:

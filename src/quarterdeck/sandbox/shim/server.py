@@ -120,5 +120,5 @@ def listen(folder: str) -> _socket.socket:
     sock.bind(name)
     os.chmod(name, 0o600)
     os.close(fd)
-    sock.listen(64)
+    sock.listen(1024)
     return sock
