@@ -216,16 +216,16 @@ class LocalDriver:
     async def _ask(
         self, folder: Path, header: dict[str, Any], body: bytes = b"", *, sock: socket.socket | None = None
     ) -> tuple[dict[str, Any], bytes]:
-        """One request. A shim that dies before it answers a job leaves its recorded end, or the state `lost`."""
+        """One request. A shim that dies under a job leaves its recorded end, or the state `lost`; EnvironmentLost: it never began."""
         try:
             return await client.request(sock or client.connect(folder), header, body)
         except client.Broken as error:
-            known = _recorded(folder, header.get("key", "")) if error.sent else None
+            key = header.get("key", "")
+            known = _recorded(folder, key) if error.sent else None
             if known is not None and known[0]["state"] == "done":
                 return known
-            if error.sent and "timeout_s" in header:
-                lost = CommandResult("lost")
-                fields = {"state": lost.state, "duration_s": 0.0, "totals": [0, 0]}
+            if error.sent and "timeout_s" in header and (_held(folder) or key in Ledger(str(folder)).states):
+                fields = {"state": "lost", "duration_s": 0.0, "totals": [0, 0]}
                 return {"state": "done", "result": fields, "sizes": [0, 0, 0, 0]}, b""
             log = folder / "shim.log"
             said = log.read_text(errors="replace").strip().splitlines()[-1:] if log.exists() else []
