@@ -116,6 +116,13 @@ def test_a10_private_names_bodies_and_tests_are_no_entries(tmp_path: Path) -> No
     ).docs.patch
 
 
+def test_a10_what_may_still_be_there_and_what_is_too_long_to_quote(tmp_path: Path) -> None:
+    long = ", ".join(f"argument_{i}=None" for i in range(30))
+    base = {"a.py": f"class C(Base):\n    def m(self): pass\ndef f({long}): pass\ndef g(x): pass\n", "CHANGES.md": "## Unreleased\n"}
+    done = Applied(tmp_path, base, {"a.py": f"class C(Base):\n    pass\ndef f(new, {long}): pass\ndef g(x: int) -> None: pass\n"})
+    assert done.added == ["", "- Changed the arguments of `a.f`."]
+
+
 GOOGLE = '''def f(a, {b}c):
     """Do it.
 

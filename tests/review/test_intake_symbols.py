@@ -9,6 +9,7 @@ from repos import Tree, build
 from quarterdeck.workflows.review.intake import read_change
 from quarterdeck.workflows.review.model import Change, Symbol
 from quarterdeck.workflows.review.repository import open_repository
+from quarterdeck.workflows.review.signatures import same_call
 from quarterdeck.workflows.review.symbols import is_public, parse
 
 
@@ -105,7 +106,39 @@ def test_a3_risk_names_its_reasons(tmp_path: Path) -> None:
         },
     )
     text = " ".join(high.risk_reasons)
-    assert high.risk == "high" and high.risk_reasons[0] == "It removes public names: login."
+    assert high.risk == "high" and high.risk_reasons[0] == "It removes public definitions: login."
     for part in ("continuous integration", "dependencies", "speak of security: pkg/auth.py", "subprocess"):
         assert part in text
     assert "no test" not in text
+
+
+def test_a3_a_name_that_is_imported_now_is_not_removed(tmp_path: Path) -> None:
+    old = "def f(a): pass\ndef g(): pass\nclass C:\n    def m(self): pass\n    def n(self): pass\n"
+    found = symbols(tmp_path, old, "from .other import f\nclass C:\n    m = f\n")
+    assert {n: s.change for n, s in found.items()} == {
+        "f": "modified",
+        "g": "removed",
+        "C": "modified",
+        "C.m": "modified",
+        "C.n": "removed",
+    }
+    assert found["f"].signature == found["f"].old_signature == "f(a)" and found["f"].line == 1
+
+
+def test_a3_annotations_change_nothing_for_callers(tmp_path: Path) -> None:
+    assert same_call(
+        "f(a, b='x:,=', *c, d=lambda x: (1, 2))", "f(a: dict[str, int], b: 'A, B'='x:,=', *c: t.Any, d=lambda x: (1, 2)) -> int"
+    )
+    assert same_call("C(a): B", "C(a: int): B") and same_call("f()", "f() -> None") and same_call("C: B", "C: B")
+    for old, new in (
+        ("f(a)", "f(b)"),
+        ("f(a)", "f(a=1)"),
+        ("f(a=1)", "f(a=2)"),
+        ("f(a)", "f(*a)"),
+        ("C(a): B", "C(a): D"),
+        ("f(a, b)", "f(a, *, b)"),
+        ("C", "C(x)"),
+    ):
+        assert not same_call(old, new), (old, new)
+    typed = change(tmp_path, {"pkg/a.py": "def f(a, b=1): pass\n"}, {"pkg/a.py": "def f(a: int, b: int = 1) -> None: pass\n"})
+    assert not any("signature" in r for r in typed.risk_reasons)

@@ -18,6 +18,7 @@ from .model import Change, Commit, Finding, Severity, Symbol
 from .paths import shown
 from .repository import Range, Repository
 from .risk import listed
+from .signatures import same_call
 from .symbols import is_public, parse
 
 ARTIFACT = "habits.json"
@@ -242,7 +243,7 @@ def _changelog(habits: Habits, change: Change) -> Iterator[Finding]:
     touched = any(areas.area(f.path) == "changelog" for f in change.files)
     if touched or not any(areas.area(f.path) == "source" for f in change.files):
         return
-    api = [s for s in change.symbols if s.public and (s.change != "modified" or s.signature != s.old_signature)]
+    api = [s for s in change.symbols if s.public and (s.change != "modified" or not same_call(s.old_signature, s.signature))]
     usual = habits.source_commits >= MIN_COMMITS and habits.changelog_commits >= SHARE * habits.source_commits
     if usual:
         counted = f"{habits.changelog_commits} of {habits.source_commits} steps of the base that touch source touch the change log, too"

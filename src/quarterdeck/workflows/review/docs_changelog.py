@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import msgspec
 
 from .model import Change, Symbol
 from .patches import Edit, insertion, newline_of, split_lines
+from .signatures import same_call
 
 MAX_ENTRIES = 50
 _SHOWN_CHARS = 200
@@ -35,8 +36,11 @@ class Entry(msgspec.Struct, frozen=True):
         return f"{self.kind} {text}." if with_kind else f"{text}."
 
 
-def entries(change: Change, renamed: Sequence[tuple[Symbol, Symbol]] = ()) -> list[Entry]:
-    """Return what happened to public names. A class speaks for the methods that came or went with it."""
+def entries(change: Change, renamed: Sequence[tuple[Symbol, Symbol]], inherited: Container[tuple[str, str]]) -> list[Entry]:
+    """Return what happened to public names. A class speaks for the methods that came or went with it.
+
+    `inherited` are the methods (path, name) that a class lost but may still have from a base: nothing is said of them.
+    """
     gone = {id(s) for pair in renamed for s in pair}
     public = [s for s in change.symbols if s.public and id(s) not in gone]
     owners = {(s.path, s.name): s.change for s in public if s.kind == "class"}
@@ -46,10 +50,11 @@ def entries(change: Change, renamed: Sequence[tuple[Symbol, Symbol]] = ()) -> li
             continue
         if symbol.change == "added":
             found.append(Entry("Added", ("", dotted(symbol, symbol.signature))))
-        elif symbol.change == "removed":
+        elif symbol.change == "removed" and (symbol.path, symbol.name) not in inherited:
             found.append(Entry("Removed", ("", dotted(symbol, symbol.old_signature))))
-        elif symbol.signature != symbol.old_signature:
-            found.append(Entry("Changed", ("", dotted(symbol, symbol.old_signature), " is now ", dotted(symbol, symbol.signature))))
+        elif symbol.change == "modified" and not same_call(symbol.old_signature, symbol.signature):
+            before, after = dotted(symbol, symbol.old_signature), dotted(symbol, symbol.signature)
+            found.append(Entry("Changed", ("", before, " is now ", after) if before != after else ("the arguments of ", before)))
     return sorted(set(found), key=lambda e: (_KINDS.index(e.kind), e.texts))
 
 

@@ -99,7 +99,7 @@ def _renamed(work: _Work) -> list[tuple[Symbol, Symbol]]:
 def _changelog(work: _Work, renamed: Sequence[tuple[Symbol, Symbol]]) -> None:
     if any(area(f.path) == "changelog" for f in work.change.files):
         return
-    found = entries(work.change, renamed)
+    found = entries(work.change, renamed, _perhaps_inherited(work))
     path = find_changelog(list(work.repo.tree(work.span.head_sha)))
     data = work.repo.read(work.span.head_sha, path) if path and found else None
     if data is None:
@@ -113,6 +113,11 @@ def _changelog(work: _Work, renamed: Sequence[tuple[Symbol, Symbol]]) -> None:
         return
     work.patches[path] = unified(path, split_lines(data), edits)
     work.facts += [f"{shown(path)}: {entry.render('`', True)}" for entry in found]
+
+
+def _perhaps_inherited(work: _Work) -> set[tuple[str, str]]:
+    heirs = {(path, name) for path, found in work.new.items() for name, one in found.items() if one.inherits}
+    return {(s.path, s.name) for s in work.change.symbols if s.change == "removed" and (s.path, s.name.rpartition(".")[0]) in heirs}
 
 
 def _docstrings(work: _Work) -> None:

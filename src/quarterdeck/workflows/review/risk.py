@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from . import areas
 from .model import SEVERITIES, FileChange, Severity, Symbol
 from .paths import shown
+from .signatures import same_call
 
 BIG_LINES, HUGE_LINES = 400, 2_000
 MANY_MEDIUM = 3
@@ -59,8 +60,8 @@ def _places(files: Sequence[FileChange]) -> Iterator[Reason]:
 def _api(symbols: Sequence[Symbol]) -> Iterator[Reason]:
     public = [s for s in symbols if s.public]
     if removed := [s.name for s in public if s.change == "removed"]:
-        yield "high", f"It removes public names: {listed(removed)}."
-    if changed := [s.name for s in public if s.change == "modified" and s.signature != s.old_signature]:
+        yield "high", f"It removes public definitions: {listed(removed)}."
+    if changed := [s.name for s in public if s.change == "modified" and not same_call(s.old_signature, s.signature)]:
         yield "medium", f"It changes public signatures: {listed(changed)}."
 
 

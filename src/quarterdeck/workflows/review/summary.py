@@ -16,6 +16,7 @@ from .findings import ordered
 from .model import Change, FileChange, Finding, Summary, Symbol, TestCase, TestReport
 from .paths import shown
 from .risk import count, listed
+from .signatures import same_call
 
 MODEL_CHARS = 4_000
 EXCERPT_BYTES = 60_000
@@ -86,16 +87,17 @@ def _symbols(change: Change) -> Iterator[str]:
         names = [_named(s) for s in sorted(shown_ones, key=lambda s: not s.public) if s.change == kind]
         if names:
             yield f"{verb} {listed(names, 8)}."
-    modified = [s for s in shown_ones if s.change == "modified"]
-    signatures = [s for s in modified if s.signature != s.old_signature and s.kind != "class"] + [
-        s for s in modified if s.signature != s.old_signature and s.kind == "class"
-    ]
-    for symbol in signatures[:8]:
-        yield f"The signature of {shown(symbol.name)} was {_cut(symbol.old_signature)} and is {_cut(symbol.signature)}."
-    if len(signatures) > 8:
-        yield f"{len(signatures) - 8} more signatures changed."
-    bodies = [s.name for s in modified if s.signature == s.old_signature]
-    if bodies:
+    modified = sorted((s for s in shown_ones if s.change == "modified"), key=lambda s: (not s.public, s.kind == "class"))
+    calls = [s for s in modified if not same_call(s.old_signature, s.signature)]
+    for symbol in calls[:8]:
+        before, after = _cut(symbol.old_signature), _cut(symbol.signature)
+        different = f"The signature of {shown(symbol.name)} was {before} and is {after}."
+        yield different if before != after else f"The arguments of {shown(symbol.name)} changed."
+    if len(calls) > 8:
+        yield f"{count(len(calls) - 8, 'more signature')} changed."
+    if notes := [s.name for s in modified if s.signature != s.old_signature and same_call(s.old_signature, s.signature)]:
+        yield f"It changes the annotations of {listed(notes, 8)}."
+    if bodies := [s.name for s in modified if s.signature == s.old_signature]:
         yield f"It changes the body of {listed(bodies, 8)}."
 
 
@@ -114,8 +116,9 @@ def _why(change: Change) -> Iterator[str]:
     public = [s for s in change.symbols if s.public]
     gone = [s.name for s in _outermost(change) if s.public and s.change == "removed"]
     if gone:
-        yield f"Why it matters: code that uses {listed(gone)} breaks."
-    changed = [s.name for s in public if s.change == "modified" and s.signature != s.old_signature]
+        verb, was, them = ("is", "it was", "it") if len(gone) == 1 else ("are", "they were", "them")
+        yield f"Why it matters: {listed(gone)} {verb} no longer defined where {was}; code that uses {them} may break."
+    changed = [s.name for s in public if s.change == "modified" and not same_call(s.old_signature, s.signature)]
     if changed:
         yield f"Callers of {listed(changed)} must be checked against the new signature."
     for file in change.files:

@@ -45,12 +45,16 @@ class Definition(msgspec.Struct, frozen=True):
     """What stands behind the name: `(a, b: int = 1) -> int` in the usual spellings, place by place."""
     body: str = ""
     """Digest of a function's lines below its head."""
+    inherits: bool = False
+    """True for a class with bases: a method that it lost may still be there."""
 
 
 class Parsed(msgspec.Struct, frozen=True):
     """What the worker answers for one source."""
 
     definitions: dict[str, Definition] = {}
+    bound: dict[str, int] = {}
+    """Names that imports and assignments bind (`*` for a star import), with their line."""
     error: str = ""
 
 
@@ -120,12 +124,12 @@ def changed_symbols(repo: Repository, span: Range, files: Sequence[FileChange]) 
         python = python[:MAX_FILES]
     old_paths = [f.old_path or f.path for f in python if f.status != "added"]
     new_paths = [f.path for f in python if f.status != "deleted"]
-    old = definitions(repo, span.base_sha, old_paths, "base", notes)
-    new = definitions(repo, span.head_sha, new_paths, "head", notes)
+    old = parsed_files(repo, span.base_sha, old_paths, "base", notes)
+    new = parsed_files(repo, span.head_sha, new_paths, "head", notes)
     symbols: list[Symbol] = []
     for file in python:
-        before = old.get(file.old_path or file.path, {} if file.status == "added" else None)
-        after = new.get(file.path, {} if file.status == "deleted" else None)
+        before = old.get(file.old_path or file.path, Parsed() if file.status == "added" else None)
+        after = new.get(file.path, Parsed() if file.status == "deleted" else None)
         if before is not None and after is not None:
             symbols += _compare(file, before, after)
     return tuple(sorted(symbols, key=lambda s: (s.path, s.line, s.name))), tuple(notes)
@@ -133,8 +137,13 @@ def changed_symbols(repo: Repository, span: Range, files: Sequence[FileChange]) 
 
 def definitions(repo: Repository, sha: str, paths: list[str], side: str, notes: list[str]) -> dict[str, dict[str, Definition]]:
     """Return path -> dotted name -> definition at a commit; files that cannot be read are noted and left out."""
+    return {path: one.definitions for path, one in parsed_files(repo, sha, paths, side, notes).items()}
+
+
+def parsed_files(repo: Repository, sha: str, paths: list[str], side: str, notes: list[str]) -> dict[str, Parsed]:
+    """Like `definitions`, with everything that was parsed."""
     tree = repo.tree(sha)
-    found: dict[str, dict[str, Definition]] = {}
+    found: dict[str, Parsed] = {}
     for path in paths:
         if path in tree and tree[path].regular and tree[path].size > MAX_SOURCE:
             notes.append(f"Symbols of {shown(path)} ({side}) were not read: it is larger than {MAX_SOURCE >> 20} MB.")
@@ -143,16 +152,19 @@ def definitions(repo: Repository, sha: str, paths: list[str], side: str, notes: 
             if answer.error:
                 notes.append(f"Symbols of {shown(path)} ({side}) were not read: {answer.error}.")
             else:
-                found[path] = answer.definitions
+                found[path] = answer
     return found
 
 
-def _compare(file: FileChange, before: dict[str, Definition], after: dict[str, Definition]) -> list[Symbol]:
+def _compare(file: FileChange, before: Parsed, after: Parsed) -> list[Symbol]:
     symbols: list[Symbol] = []
-    for name in {**before, **after}:
-        old, new = before.get(name), after.get(name)
+    for name in {**before.definitions, **after.definitions}:
+        old, new = before.definitions.get(name), after.definitions.get(name)
         if old and new and old.digest == new.digest and old.kind == new.kind:
             continue
+        if old and not new and (line := _still_bound(name, after)):
+            # The definition went, the name did not: it is imported or assigned now.
+            new = msgspec.structs.replace(old, line=line)
         shown_one = new or old
         assert shown_one is not None
         symbols.append(
@@ -169,3 +181,9 @@ def _compare(file: FileChange, before: dict[str, Definition], after: dict[str, D
             )
         )
     return symbols
+
+
+def _still_bound(name: str, after: Parsed) -> int:
+    """The line that binds the name in another way now; 0 when none does."""
+    star = 0 if "." in name or name.startswith("_") else after.bound.get("*", 0)
+    return after.bound.get(name, star)

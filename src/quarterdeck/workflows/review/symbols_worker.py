@@ -4,7 +4,7 @@ It only parses; nothing of the source is executed or imported. It is a process o
 bring CPython's parser down (deep nesting) or make it slow, and then only this process is lost. See `symbols.py`.
 
 A frame on stdin is a decimal size, a newline, and that many bytes. For each frame one JSON line goes to stdout:
-{"definitions": {name: {...}}} or {"error": "..."}.
+{"definitions": {name: {...}}, "bound": {name: line}} or {"error": "..."}.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class _Module:
     def __init__(self, data: bytes) -> None:
         self.lines = _NEWLINE.split(data)
         self.found: dict[str, Definition] = {}
+        self.bound: dict[str, int] = {}
+        """Names that imports and assignments bind, module level or `Class.name`, with their line; `*` for a star import."""
 
     def visit(self, body: list[ast.stmt], prefix: str, kind: str) -> set[int]:
         """Record the definitions in `body`; return the line numbers that they cover."""
@@ -47,6 +49,7 @@ class _Module:
                 self._class(node, prefix)
                 covered.update(_span(node))
             else:
+                self.bound.update((prefix + name, node.lineno) for name in _bound_names(node))
                 for inner in _inner_blocks(node):
                     covered |= self.visit(inner, prefix, kind)
         return covered
@@ -77,7 +80,8 @@ class _Module:
         covered = self.visit(node.body, name + ".", "method")
         own = [n for n in _span(node) if n not in covered]
         init = next((n for n in node.body if isinstance(n, _Function) and n.name == "__init__"), None)
-        bases = ", ".join(ast.unparse(b) for b in [*node.bases, *node.keywords])
+        named = [ast.unparse(b) for b in [*node.bases, *node.keywords]]
+        bases = ", ".join(b for b in named if b != "object")
         made_with = _signature(node.name, init, drop_first=True) if init else f"{node.name}"
         self.found[name] = {
             "kind": "class",
@@ -86,6 +90,7 @@ class _Module:
             "digest": _hash((self._digest(own) + (_signature("", init) if init else "")).encode()),
             "parameters": _parameters(init.args)[1:] if init else [],
             "forms": _forms(init, drop_first=True, returns=False) if init else [],
+            "inherits": bool(bases),
             **_docstring(node),
         }
 
@@ -97,6 +102,13 @@ class _Module:
     def _digest(self, numbers: list[int]) -> str:
         texts = (self.lines[n - 1].strip() for n in numbers if n <= len(self.lines))
         return _hash(b"\n".join(t for t in texts if t))
+
+
+def _bound_names(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return [t.id for t in targets if isinstance(t, ast.Name)]
 
 
 def _inner_blocks(node: ast.stmt) -> list[list[ast.stmt]]:
@@ -192,7 +204,7 @@ def describe(data: bytes) -> dict[str, object]:
     try:
         module = _Module(data)
         module.visit(ast.parse(data).body, "", "function")
-        return {"definitions": module.found}
+        return {"definitions": module.found, "bound": module.bound}
     except SyntaxError as error:
         return {"error": f"it is not valid Python {sys.version_info[0]}.{sys.version_info[1]} (line {error.lineno or 0}: {error.msg})"}
     except (RecursionError, MemoryError):
