@@ -196,12 +196,17 @@ class Runtime:
 
     async def start(
         self, work: Workflow | Agent, value: Any = None, *, key: str = "", model: str = "", budget_usd: float | None = None,
-        labels: Sequence[str] = (), trust: str = "operator", role: str = "",
+        labels: Sequence[str] = (), trust: str = "operator", role: str = "", origin: Mapping[str, str] | None = None,
     ) -> tuple[str, bool]:  # fmt: skip
-        """Submit a run. `key` makes it idempotent: an unfinished run with the same key is returned. Returns (run, created)."""
+        """Submit a run. `key` makes it idempotent: an unfinished run with the same key is returned. Returns (run, created).
+
+        `origin` says where its code and its policy lie, for whoever resumes it in another process.
+        """
         run = new_id("run")
         kind = "workflow" if isinstance(work, Workflow) else "agent"
         body: dict[str, Any] = {"actor": self.actor, "trust": trust, "labels": list(labels), "kind": kind, "name": work.name}
+        if origin:
+            body["origin"] = dict(origin)
         if isinstance(work, Workflow):
             self.register(work)
             body |= {"input": value, "role": role or work.role, "version": work.version, "source": work.source, "model": model}

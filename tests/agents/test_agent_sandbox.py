@@ -11,7 +11,7 @@ from quarterdeck import Runtime, workflow
 from quarterdeck.testing import call, text
 
 sys.path.insert(0, str(Path(__file__).parent))
-from test_agent_runs import scripted  # noqa: E402
+from test_agent_runs import scripted
 
 
 @workflow(name="at-work")

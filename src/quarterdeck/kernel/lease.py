@@ -98,5 +98,7 @@ class Leases:
                 try:
                     self.store.renew(run, epoch, self.lease_us)
                 except QuarterdeckError:
-                    self.drop(run)
-                    lost()
+                    with self._lock:
+                        held_still = self._held.pop(run, None) is not None
+                    if held_still:
+                        lost()

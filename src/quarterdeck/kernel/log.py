@@ -162,7 +162,8 @@ def _child_completed(log: RunLog, record: Record) -> None:
     body = record.body
     entry = log.children.get(body["run"])
     if entry is not None and entry.outcome is None:
-        ends: dict[str, OutcomeState] = {"completed": "done", "cancelled": "cancelled"}
+        # An incomplete child was cut short, and has a partial result that says by what.
+        ends: dict[str, OutcomeState] = {"completed": "done", "incomplete": "done", "cancelled": "cancelled"}
         state = ends.get(body["state"], "failed")
         entry.finish(record, Outcome(state, body.get("result"), body.get("error")))
 

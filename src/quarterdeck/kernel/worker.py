@@ -254,6 +254,7 @@ class Worker:
         waiting = _waiting_for(handle, commands)
         wake_at = min(wakes) if wakes else None
         await handle.append([NewRecord("run.waiting", {"for": waiting})], state="waiting", waiting=waiting, wake_at=wake_at)
+        self.leases.drop(handle.run.id)
         await self.store.release(handle.run.id, handle.run.epoch)
         return True
 
@@ -275,9 +276,13 @@ class Worker:
                 writes.append(
                     SendMessage(child.body["run"], "cancel", {"by": run.id, "reason": "its parent was cancelled"}, f"cancel:{run.id}")
                 )
+        self.leases.drop(run.id)  # an ended run has no owner; renewing it would look like losing it
         await handle.append([NewRecord("run.completed", body)], state=end.state, writes=writes)
         if self.ended is not None:
-            await self.ended(run)
+            try:
+                await self.ended(run)
+            except Exception as error:  # the run has ended well or badly already; what could not be cleaned up is told, not thrown
+                self.progress(run.id, {"kind": "cleanup", "error": f"{type(error).__name__}: {error}"})
 
 
 def _waiting_for(handle: Handle, commands: list[Command]) -> str:

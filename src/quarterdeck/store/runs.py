@@ -63,10 +63,12 @@ async def append(
 
     `state` None keeps the state; otherwise `waiting` and `wake_at` are set with it. An ended run has no owner.
     """
-    row = await tx.one("SELECT next_seq, leaf_head, project FROM run WHERE id=? AND epoch=?", run, epoch)
+    row = await tx.one("SELECT next_seq, leaf_head, project, ended_at FROM run WHERE id=? AND epoch=?", run, epoch)
     if row is None:
         raise LostLease(f"Run {run} has another owner now (epoch {epoch} is over).")
-    first, head, project = row
+    first, head, project, ended_at = row
+    if ended_at is not None:
+        raise LostLease(f"Run {run} has ended; its log is closed.")
     head = await _insert(tx, run, epoch, first, head, records)
     await tx.run("UPDATE run SET next_seq=?, leaf_head=? WHERE id=?", first + len(records), head, run)
     if state is not None:

@@ -201,6 +201,8 @@ class Context:
             "task": task, "instructions": instructions, "model": model or self.model, "tools": list(tools),
             "output": dict(output) if output else None, "max_steps": max_steps, "max_output_tokens": max_output_tokens,
         }  # fmt: skip
+        if role in ("operator", "system"):
+            raise BadInput(f"An agent cannot have the role {role!r}.", hint="Use `agent`, `review-agent` or a role of your own policy.")
         if not value["model"]:
             raise BadInput("ctx.agent needs a model.", hint="Give ctx.agent(..., model='provider/name') or start the run with --model.")
         return ChildWant(name, "agent", name, value, role, lambda result: msgspec.convert(result, AgentResult))

@@ -11,6 +11,7 @@ from quarterdeck.protocol.canonical import sha256
 
 from . import conventions
 from .analyzers import ANALYZERS, collect, validate
+from .analyzers.redaction import without_secrets
 from .host import Side
 from .model import Change, Finding, NotChecked, RawRun, Settings, TestReport
 from .report import Derived, RunFacts, encode
@@ -57,6 +58,12 @@ def analysis(
     return collect(found), missing
 
 
+def style(habits: conventions.Facts, change: Change, runs: Sequence[RawRun], settings: Settings) -> tuple[list[Finding], list[NotChecked]]:
+    """What the repository's own conventions say; no finding quotes a secret."""
+    findings, missing = conventions.judge(habits, change, sorted(runs, key=lambda r: r.name), settings)
+    return [without_secrets(f) for f in findings], missing
+
+
 def tests(suites: Suites, runs: Sequence[RawRun], change: Change, settings: Settings) -> TestReport:
     """Base against head."""
     sides = {}
@@ -81,15 +88,15 @@ def derive(artifacts: Mapping[str, bytes]) -> Derived:
     raw = sorted(n for n in artifacts if n.startswith("raw/") and n != MODEL_RAW)
     runs = [msgspec.json.decode(artifacts[name], type=RawRun) for name in raw]
     findings, missing = analysis(runs, (), change, settings)
-    style = None
+    kept = None
     if "habits.json" in artifacts:
         habits = msgspec.json.decode(artifacts["habits.json"], type=conventions.Facts)
-        style, lacking = conventions.judge(habits, change, runs, settings)
+        kept, lacking = style(habits, change, runs, settings)
         missing += lacking
     suites = msgspec.json.decode(artifacts[SUITES], type=Suites) if SUITES in artifacts and "tests.json" in artifacts else None
     checked = model_findings(artifacts[MODEL_RAW], change, artifacts["diff.patch"])[0] if MODEL_RAW in artifacts else None
     report = tests(suites, runs, change, settings) if suites else None
     return Derived(
         findings=tuple(findings), tests=report, not_checked=tuple(dict.fromkeys(missing)),
-        conventions=None if style is None else tuple(style), model_findings=None if checked is None else tuple(checked),
+        conventions=None if kept is None else tuple(kept), model_findings=None if checked is None else tuple(checked),
     )  # fmt: skip

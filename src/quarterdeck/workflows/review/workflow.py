@@ -18,7 +18,8 @@ from quarterdeck.workflows import Context, workflow
 
 from . import conventions, derive
 from .analyzers import ANALYZERS, FINDINGS_FORMAT, instructions
-from .evidence import Evidence, dismissals, memories, merged, raw_name, raw_run, result, review_task, run_facts, tickets
+from .evidence import Evidence, dismissals, merged, raw_name, raw_run, result, review_task, run_facts, tickets
+from .handover import hand_over
 from .host import Ready, Request, fetch_wheels, read_source, write_docs
 from .model import Finding, NotChecked, Plan, RawRun, TestReport
 from .report import ModelFindings, build, encode
@@ -148,7 +149,7 @@ async def check_conventions(ctx: Context, ready: Ready) -> Evidence:
     source, files = ready.source, dict[str, str]()
     plans, missing = conventions.plan(source.habits, source.change, ready.toolbox, source.settings)
     runs = await run_plans(ctx, plans, files)
-    findings, lacking = conventions.judge(source.habits, source.change, runs, source.settings)
+    findings, lacking = derive.style(source.habits, source.change, runs, source.settings)
     await keep(ctx, files, "conventions.json", findings)
     return Evidence(files, tuple(findings), not_checked=(*missing, *lacking))
 
@@ -186,14 +187,13 @@ async def publish(
     dismissed = dismissals(await ctx.recall("dismissed", source.scope))
     known = {d.fingerprint for d in dismissed}
     intents = ticket_intents([f for f in findings if f.fingerprint not in known], tests, settings)
-    await ctx.gather(*[ctx.publish("tickets", i, dedupe_key=f"{source.scope}:{i['dedupe_key']}", name="ticket") for i in intents])
-    await ctx.remember("finding", source.scope, memories(findings))
+    refused = await hand_over(ctx, source.scope, intents, findings)
     facts = run_facts(await ctx.facts(), ready.host, settings, source.notes, __version__)
     notes = [NotChecked("the change", n) for n in source.change.notes]
     await keep(ctx, files, "run.json", facts)
     await keep(ctx, files, "dismissed.json", dismissed)
     await keep(ctx, files, "tickets.json", tickets(intents))
-    await keep(ctx, files, "not_checked.json", [*notes, *evidence.not_checked])
+    await keep(ctx, files, "not_checked.json", [*notes, *evidence.not_checked, *refused])
     outputs = build({name: ctx.load(digest) for name, digest in files.items()}, facts, derive.derive)
     written = {name: await ctx.artifact(f"out/{name}", data) for name, data in sorted(outputs.items())}
     folder = request.out or f"{request.home}/runs/{ctx.run}/report"
