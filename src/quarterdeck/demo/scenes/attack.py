@@ -16,7 +16,6 @@ from quarterdeck.workflows.review import prepare
 from .show import SceneFailed, Show
 from .suite import head_job, run_head
 
-TITLE = "the pull request's conftest.py reads and changes a file of yours, and calls the host"
 PRINTED = re.compile(r"^ATTACK (.+): (.+)$", re.M)
 
 
@@ -50,6 +49,10 @@ class Listener:
     def close(self) -> None:
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+
+
+def title(show: Show) -> str:
+    return "the pull request's conftest.py reads and changes a file of yours, and calls the host"
 
 
 async def play(show: Show) -> list[str]:

@@ -60,7 +60,7 @@ async def _scene(show: Show, name: str, number: int) -> None:
     play: Scene = module.play
     show.say()
     show.doing(f"scene {name} …")
-    lines = [f"{name}: {module.TITLE}", *await play(show)]
+    lines = [f"{name}: {module.title(show)}", *await play(show)]
     if len(lines) >= MAX_LINES:
         raise SceneFailed(f"The scene {name} has more than {MAX_LINES} lines.")
     for line in [*lines[:1], *(f"  {text}" for text in lines[1:]), f"  again: {show.again(name)}"]:

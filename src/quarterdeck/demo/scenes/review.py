@@ -94,6 +94,7 @@ async def play(show: Show) -> Reviewed:
             raise SceneFailed(f"The review ended as {row.state} ({row.waiting or 'no reason'}).", hint=show.command("show", run))
         report = Path((await runtime.result(run))["report"])
         verified = await verify_report(runtime.store, report)
+    show.run = run
     if not verified.ok:
         raise SceneFailed(f"The report does not hold: {verified.problems[0]}", hint=show.command("report", "verify", str(report)))
     document = json.loads((report / "report.json").read_text("utf-8"))

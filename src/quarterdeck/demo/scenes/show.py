@@ -48,6 +48,8 @@ class Show:
     seed: int
     model: str = ""
     given_home: bool = False
+    run: str = ""
+    """The review of this showing, once it has ended."""
     live: bool = field(default_factory=lambda: sys.stdout.isatty() and os.environ.get("TERM") != "dumb")
 
     def say(self, text: str = "") -> None:
