@@ -67,7 +67,7 @@ async def test_a15_kill_9_of_the_server_loses_no_command(tmp_path: Path, seconds
     server = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None and server.stdout.readline() == "created\n"
     box = Box(home, EnvironmentSpec("crash"))
-    ledger = box.folder / "ledger.jsonl"
+    ledger = box.folder / "ledger"
     await until(lambda: "begun" in ledger.read_text())
     server.send_signal(signal.SIGKILL)
     server.wait()
@@ -76,7 +76,7 @@ async def test_a15_kill_9_of_the_server_loses_no_command(tmp_path: Path, seconds
     box.epoch = 2
     await box.create()  # adopts
     if seconds == "0.2":
-        await until(lambda: '"ended"' in ledger.read_text())
+        await until(lambda: "ended" in ledger.read_text())
         result = result_of(await box.driver.probe("crash", key, 2))
     else:
         assert await box.driver.probe("crash", key, 2) == Probe("running")
@@ -146,7 +146,7 @@ def shim_pid(box: Box) -> int:
 
 
 def init_pid(box: Box) -> int:
-    return int(json.loads((box.folder / "remains.json").read_text())["pids"]["init"][0])
+    return int((box.folder / "remains").read_text().split()[4])
 
 
 def gone(pid: int) -> bool:
@@ -161,7 +161,7 @@ async def test_law_3_a_dead_shim_still_tells_what_finished_and_never_that_nothin
     done = await box.run("sh", "-c", "echo kept; exit 4", permit=box.permit(action=1))
     await box.driver.probe(box.id, ActionKey("run_1", 3, 1), 1)
     hanging = asyncio.create_task(box.run("sleep", "1000", permit=box.permit(action=2)))
-    await until(lambda: "run_1.2.1" in (box.folder / "ledger.jsonl").read_text())
+    await until(lambda: "run_1.2.1" in (box.folder / "ledger").read_text())
     init = init_pid(box)
     os.kill(shim_pid(box), signal.SIGKILL)
     assert (await hanging).state == "lost"
@@ -184,7 +184,7 @@ async def test_law_3_a_dead_shim_still_tells_what_finished_and_never_that_nothin
 async def test_a_lost_environment_is_reported_and_its_results_are_kept(box: Box) -> None:
     done = await box.run("echo", "kept", permit=box.permit(action=1))
     hanging = asyncio.create_task(box.sh("sleep 1000"))
-    await until(lambda: (box.folder / "ledger.jsonl").read_text().count("begun") == 2)
+    await until(lambda: (box.folder / "ledger").read_text().count("begun") == 2)
     os.kill(init_pid(box), signal.SIGKILL)
     assert (await hanging).state == "lost"
     assert not await box.driver.alive(box.id)
@@ -220,7 +220,7 @@ async def test_delete_ends_stopped_processes_and_leaves_nothing(tmp_path: Path) 
     box = await Box(tmp_path / "home").create()
     await box.sh("for i in 1 2 3; do sleep 1000 & done; setsid sleep 1000 & kill -STOP $(jobs -p); echo data > /workspace/file")
     stuck = asyncio.create_task(box.sh("kill -STOP $$"))
-    await until(lambda: (box.folder / "ledger.jsonl").read_text().count("begun") == 2)
+    await until(lambda: (box.folder / "ledger").read_text().count("begun") == 2)
     shim, init, mounts = shim_pid(box), init_pid(box), Path("/proc/self/mounts").read_text()
     os.kill(init, signal.SIGSTOP)
     began = time.monotonic()

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import marshal
 import os
 import socket
-import struct
 from pathlib import Path
 from typing import Any
 
 from quarterdeck.protocol import errors
 from quarterdeck.protocol.environment import Captured, CommandResult
 
-FRAME = struct.Struct("<II")
-"""As in shim/server.py: lengths of the JSON header and of the body."""
+from .shim.server import FRAME, WIRE
 
 
 class Broken(Exception):
@@ -45,12 +43,12 @@ async def request(sock: socket.socket, header: dict[str, Any], body: bytes = b""
     """Send one request, await its answer, close. Raises Broken, or the error that the shim names."""
     reader, writer = await asyncio.open_unix_connection(sock=sock, limit=1 << 20)
     try:
-        raw = json.dumps(header, separators=(",", ":")).encode()
+        raw = marshal.dumps(header, WIRE)
         writer.write(FRAME.pack(len(raw), len(body)) + raw)
         writer.write(body)
         await writer.drain()
         sizes = FRAME.unpack(await reader.readexactly(FRAME.size))
-        answer: dict[str, Any] = json.loads(await reader.readexactly(sizes[0]))
+        answer: dict[str, Any] = marshal.loads(await reader.readexactly(sizes[0]))
         data = await reader.readexactly(sizes[1])
     except (OSError, EOFError) as error:
         raise Broken(sent=True) from error

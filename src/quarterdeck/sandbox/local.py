@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import json
 import marshal
 import os
 import re
@@ -254,7 +253,7 @@ def _recorded(folder: Path, key: str) -> tuple[dict[str, Any], bytes] | None:
     if ledger.states.get(key) == "tombstoned":
         return {"state": "not_begun"}, b""
     known = ledger.result(key)
-    return ({**known[0], "state": "done"}, known[1]) if known else None
+    return (known[0].to_answer(), known[1]) if known else None
 
 
 def _held(folder: Path) -> bool:
@@ -290,9 +289,10 @@ def _sweep(folder: Path) -> None:
         if _held(folder):
             os.kill(int((folder / "shim.lock").read_bytes()), signal.SIGKILL)
     with contextlib.suppress(OSError, ValueError):
-        for pid, started in json.loads((folder / "remains.json").read_bytes())["pids"].values():
-            if started and start_time(pid) == started:
-                os.kill(pid, signal.SIGKILL)
+        for line in (folder / "remains").read_text().splitlines():
+            _, pid, started = line.split(" ")
+            if started and start_time(int(pid)) == started:
+                os.kill(int(pid), signal.SIGKILL)
     with contextlib.suppress(OSError, ValueError, EOFError):
         made = marshal.loads((folder / "plan").read_bytes())
         Group(made["group"], made["groups"]).remove(time.monotonic() + SWEEP_S)

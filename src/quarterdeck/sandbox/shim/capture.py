@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 
 CHUNK = 1 << 18
 ROUNDS = 16
@@ -17,8 +16,8 @@ class Capture:
         self.fd = fd
         self.head_cap, self.tail_cap = head, tail
         self.head = bytearray()
-        self.chunks: deque[bytes] = deque()
-        self.held = 0
+        self.last = bytearray()
+        """The last bytes, and up to as many again: cut rarely, so that each byte is moved once on average."""
         self.total = 0
         self.open = True
 
@@ -43,12 +42,10 @@ class Capture:
             data = data[room:]
         if not data or not self.tail_cap:
             return
-        self.chunks.append(data[-self.tail_cap :])
-        self.held += len(self.chunks[-1])
-        while self.held - len(self.chunks[0]) >= self.tail_cap:
-            self.held -= len(self.chunks.popleft())
+        self.last += data[-self.tail_cap :]
+        if len(self.last) >= 2 * self.tail_cap:
+            del self.last[: -self.tail_cap]
 
     def parts(self) -> tuple[bytes, bytes]:
         """Return (head, tail) as kept."""
-        tail = b"".join(self.chunks)
-        return bytes(self.head), tail[-self.tail_cap :] if self.tail_cap else b""
+        return bytes(self.head), bytes(self.last[-self.tail_cap :]) if self.tail_cap else b""

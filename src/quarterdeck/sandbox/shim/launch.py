@@ -17,8 +17,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .cgroups import Group
-
 CLONE_NEWNS = 0x20000
 MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 0x1000, 0x4000, 0x40000
 STAGE = "/run"
@@ -69,24 +67,21 @@ def memfd(data: bytes) -> int:
     return fd
 
 
-def start(plan: dict[str, Any], group: Group | None = None) -> Sandbox:
-    """Start bubblewrap by `plan` (see plan.make), in its control groups from the first instruction."""
+def start(plan: dict[str, Any]) -> Sandbox:
+    """Start bubblewrap by `plan` (see plan.make). The agent waits for a "G" before it does anything."""
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
     info_r, info_w = os.pipe2(os.O_CLOEXEC)
     err_r, err_w = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(err_r, False)
     args = memfd(b"".join(arg + b"\0" for arg in plan["args"]))
     fds = [theirs.fileno(), args, info_w, *(memfd(data) for data in plan["data"])]
-    libc = _libc() if plan["uid"] is not None else None
     pid = os.fork()
     if pid == 0:
         try:
             os.dup2(err_w, 2)
             os.umask(0o022)
-            if group is not None:
-                group.add(os.getpid())
-            if libc is not None:
-                _leave_root(libc, plan["uid"], plan["stage"])
+            if plan["uid"] is not None:
+                _leave_root(plan["uid"], plan["stage"])
             _place(fds)
             os.execve(plan["bwrap"], ["bwrap", "--args", str(FD_ARGS), *plan["command"]], {})
         except BaseException as error:
@@ -110,29 +105,23 @@ def _place(fds: list[int]) -> None:
     os.closerange(FD_AGENT + len(fds), 65536)
 
 
-def _libc() -> Any:
-    import ctypes
+def call(name: str, *args: int | str | None) -> None:
+    """Call a function of libc that answers 0, or raise OSError. (The low-level module: importing `ctypes` costs 5 ms of a cold start.)"""
+    import _ctypes
 
-    return ctypes.CDLL(None, use_errno=True)
-
-
-def _call(libc: Any, name: str, *args: Any) -> None:
-    import ctypes
-
-    if getattr(libc, name)(*args) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{name}{args!r}: {os.strerror(number)}")
+    function = _ctypes.dlsym(_ctypes.dlopen(None, 0), name)  # type: ignore[arg-type]
+    raw = tuple(os.fsencode(arg) if isinstance(arg, str) else arg for arg in args)
+    if _ctypes.call_function(function, raw) != 0:
+        raise OSError(f"{name}{args!r} failed")
 
 
-def _leave_root(libc: Any, uid: int, stage: list[tuple[str, str]]) -> None:
+def _leave_root(uid: int, stage: list[tuple[str, str]]) -> None:
     """Stage what the uid cannot reach, then become it for ever. `stage` holds (host path, name under STAGE)."""
-    import ctypes
 
     def mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
-        texts = [None if text is None else os.fsencode(text) for text in (source, target, kind, data)]
-        _call(libc, "mount", texts[0], texts[1], texts[2], ctypes.c_ulong(flags), texts[3])
+        call("mount", source, target, kind, flags, data)
 
-    _call(libc, "unshare", CLONE_NEWNS)
+    call("unshare", CLONE_NEWNS)
     mount(None, "/", None, MS_REC | MS_PRIVATE)
     sources = [(os.open(source, os.O_PATH | os.O_CLOEXEC), os.path.isdir(source), name) for source, name in stage]
     mount("quarterdeck", STAGE, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m")

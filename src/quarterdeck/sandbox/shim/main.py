@@ -34,7 +34,7 @@ EXIT_S = 1.2
 class Shim:
     """Holds one environment."""
 
-    def __init__(self, folder: str, plan: dict[str, Any], sandbox: launch.Sandbox, group: Group | None) -> None:
+    def __init__(self, folder: str, plan: dict[str, Any], sandbox: launch.Sandbox) -> None:
         from .ledger import Ledger
 
         self.folder, self.plan, self.sandbox = folder, plan, sandbox
@@ -48,18 +48,29 @@ class Shim:
         self.ready = False
         self.lost = ""
         """Why there is no living environment; empty while there is one."""
-        self.group = group
+        self.group: Group | None = None
         self.idle_since = time.monotonic()
         self.watching_memory = False
 
     # --- the environment's life -------------------------------------------------------------------------------------
 
     def settle_in(self) -> None:
-        """Check law 5 on the started process, and listen to it."""
+        """Put the started process under its limits, check law 5 on it, let it go, and listen to it."""
+        if self.plan["groups"]:
+            from .cgroups import Group
+
+            self.group = Group(self.plan["group"], self.plan["groups"])
+            limits = self.plan["limits"]
+            self.group.make(limits["memory_bytes"], limits["pids"], limits["cpu"])
         init = self.sandbox.read_info()
+        self._remember(init)
         if init:
             launch.check_not_root(init)
-        self._remember(init)
+            # Moving a process may wait for an RCU grace period, so it happens while the agent's interpreter starts; the agent
+            # has no child before it hears the G.
+            if self.group:
+                self.group.add(init)
+            self.sandbox.agent.send(b"G")
         self.loop.watch(self.sandbox.agent.fileno(), select.EPOLLIN, lambda _: self._hear_agent())
         self.loop.watch(self.sandbox.pidfd, select.EPOLLIN, lambda _: self._sandbox_died())
         self.start_timer = self.loop.after(START_S, lambda: self.lose(f"the agent did not start within {START_S:.0f} s"))
@@ -67,11 +78,9 @@ class Shim:
 
     def _remember(self, init: int) -> None:
         """Leave on disk what a later server needs, beside the plan, to clean up after a dead shim: pids with start times."""
-        import json
-
-        pids = {name: [pid, start_time(pid)] for name, pid in (("bwrap", self.sandbox.pid), ("init", init)) if pid}
-        with open(f"{self.folder}/remains.json", "w") as file:
-            json.dump({"pids": pids}, file)
+        with open(f"{self.folder}/remains", "w") as file:
+            for name, pid in (("bwrap", self.sandbox.pid), ("init", init)):
+                file.write(f"{name} {pid} {start_time(pid)}\n" if pid else "")
 
     def _hear_agent(self) -> None:
         """The agent says one thing, "R": ready. Anything else, or its end, loses the environment."""
@@ -247,16 +256,12 @@ class Shim:
     def _finished(self, job: Job) -> None:
         if self.group and self.group.oom_kills() > job.oom_before and job.result["exit_code"] != 0 and job.reason in ("", "lost"):
             job.result.update(state="oom", exit_code=None, signal=None)
-        self.ledger.end(job.key, job.result, job.streams)
+        answer = self.ledger.end(job.key, job.result, job.streams).to_answer()
         del self.jobs[job.key]
-        answer = self._done(self.ledger.ends[job.key])
         body = b"".join(job.streams)
         for connection in self.waiting.pop(job.key):
             connection.answer(answer, body)
         self.ledger.sync()  # behind the answer: who got it keeps it, and a crash of the host ends the environment anyway
-
-    def _done(self, entry: dict[str, Any]) -> dict[str, Any]:
-        return {"ok": True, "state": "done", "result": entry["result"], "sizes": entry["sizes"]}
 
     def _look(self, connection: Connection, request: dict[str, Any]) -> None:
         """`probe` and `wait`: what became of a key; a key that was never seen is forbidden for ever by a probe."""
@@ -267,16 +272,16 @@ class Shim:
             if request["op"] == "wait":
                 self.waiting[key].append(connection)
             else:
-                connection.answer({"ok": True, "state": "running"})
+                connection.answer({"state": "running"})
         elif state == "ended":
             known = self.ledger.result(key)
-            connection.answer(self._done(known[0]), known[1]) if known else connection.answer({"ok": True, "state": "unknown"})
+            connection.answer(known[0].to_answer(), known[1]) if known else connection.answer({"state": "unknown"})
         elif state == "begun":
-            connection.answer({"ok": True, "state": "unknown"})
+            connection.answer({"state": "unknown"})
         else:
             if state is None and request["op"] == "probe":
                 self.ledger.forbid(key)
-            connection.answer({"ok": True, "state": "not_begun"})
+            connection.answer({"state": "not_begun"})
 
     # --- memory where no control group enforces it ----------------------------------------------------------------------
 
@@ -353,34 +358,21 @@ def main(folder: str) -> None:
     os.pwrite(lock, b"%d" % os.getpid(), 0)
     with open(f"{folder}/plan", "rb") as file:
         plan = marshal.load(file)
-    group = make_group(plan)
-    sandbox = launch.start(plan, group)
+    sandbox = launch.start(plan)
     from .server import listen  # imported while bubblewrap starts
 
-    shim = Shim(folder, plan, sandbox, group)
+    shim = Shim(folder, plan, sandbox)
     shim.adopt(_socket.socket(fileno=FD_FIRST))
     try:
         shim.settle_in()
     except (OSError, RuntimeError, ValueError) as error:
-        shim.lose(f"law 5: {error}")
+        shim.lose(f"limits or law 5: {error}")
     listener = listen(folder)
     shim.loop.watch(listener.fileno(), select.EPOLLIN, lambda _: accept(shim, listener))
     try:
         shim.loop.run()
     finally:
         shim.close()
-
-
-def make_group(plan: dict[str, Any]) -> Group | None:
-    """Make the environment's control groups; bubblewrap starts in them, so that nothing inside was ever outside."""
-    if not plan["groups"]:
-        return None
-    from .cgroups import Group
-
-    group = Group(plan["group"], plan["groups"])
-    limits = plan["limits"]
-    group.make(limits["memory_bytes"], limits["pids"] + 1, limits["cpu"])  # one for bubblewrap
-    return group
 
 
 def accept(shim: Shim, listener: _socket.socket) -> None:

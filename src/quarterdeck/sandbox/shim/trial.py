@@ -21,6 +21,7 @@ def main() -> None:
     plan = marshal.load(sys.stdin.buffer)
     sandbox = launch.start(plan)
     init = sandbox.read_info()
+    sandbox.agent.send(b"G")
     ready, _, _ = select.select([sandbox.agent.fileno()], [], [], TRIAL_S)
     good = bool(ready) and sandbox.agent.recv(64) == b"R"
     if not good:
