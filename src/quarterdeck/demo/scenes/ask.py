@@ -25,7 +25,7 @@ async def play(show: Show) -> list[str]:
     policy = str(resources.files("quarterdeck.policy") / "bundles" / "ask.cedar")
     since, key = time.time_ns() // 1000, show.folder.name
     value = json.dumps({"title": f"Demo of seed {show.seed}", "key": key})
-    asking = await show.quarterdeck("run", f"{errands.__file__}:ticket", "--input", value, QUARTERDECK_POLICY=policy)
+    asking = await show.quarterdeck("run", f"{errands.__file__}:demo-ticket", "--input", value, "--policy", policy)
     if asking.code != WAITS:
         raise SceneFailed(f"A run that waits must end its process with {WAITS}: {asking.told}")
     async with Runtime(config=show.config()) as runtime:
@@ -35,7 +35,7 @@ async def play(show: Show) -> list[str]:
         approval, run = mine[0], mine[0].run
         early = _tickets(show.home, since)
         waiting = (await runtime.store.run(run)).state
-        answered = await show.quarterdeck("approvals", "approve", approval.id, "--reason", "seen in the demo", QUARTERDECK_POLICY=policy)
+        answered = await show.quarterdeck("approvals", "approve", approval.id, "--reason", "seen in the demo")
         after = await runtime.store.run(run)
         late = _tickets(show.home, since)
     if answered.code != 0 or after.state != "completed":

@@ -57,7 +57,7 @@ def _said(marks: Counter[str]) -> str:
 async def _killed(show: Show, store: Store, witness: Path) -> tuple[str, int, list[str]]:
     """Run until both commands have begun, then kill. Returns the run, who was killed, and the steps that had ended."""
     since = time.time_ns() // 1000
-    argv = show.argv("run", f"{errands.__file__}:interrupted", "--input", json.dumps({"witness": str(witness)}))
+    argv = show.argv("run", f"{errands.__file__}:{NAME}", "--input", json.dumps({"witness": str(witness)}))
     log = show.folder / "killed.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(

@@ -29,17 +29,17 @@ def main(home: Path | None, seed: int, model: str, scene: str = "") -> int:
     except KeyboardInterrupt:
         show.say("stopped")
         return 130
-    for name, error in failures:
-        show.say(f"FAILED {name}: {error}")
+    if failures:
+        show.say(f"failed: {', '.join(failures)}")
     return 1 if failures else 0
 
 
-async def _showing(show: Show, parts: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Play the parts. Returns what failed, and why."""
+async def _showing(show: Show, parts: tuple[str, ...]) -> list[str]:
+    """Play the parts. Returns what failed."""
     from . import closing, review
 
     began, since = time.monotonic(), time.time_ns() // 1000
-    failures: list[tuple[str, str]] = []
+    failures: list[str] = []
     reviewed = None
     for number, part in enumerate(parts, 1):
         try:
@@ -48,8 +48,8 @@ async def _showing(show: Show, parts: tuple[str, ...]) -> list[tuple[str, str]]:
             else:
                 await _scene(show, part, number if len(parts) > 1 else 0)
         except QuarterdeckError as error:
-            failures.append((part, f"{error.message} {error.hint}".strip()))
-            show.say(f"  {part} failed: {error.message}")
+            failures.append(part)
+            show.say(f"  FAILED: {error.message} {error.hint}".rstrip())
     if reviewed is not None:
         await closing.play(show, reviewed, since, began)
     return failures

@@ -88,18 +88,18 @@ class Show:
         tables["providers"] |= providers
         return Config(self.home, config.values, {**config.tables, **tables})
 
-    def environment(self, **more: str) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """The environment of our own commands: this HOME, no colour, nothing that asks."""
-        return {**os.environ, "QUARTERDECK_HOME": str(self.home), "NO_COLOR": "1", **more}
+        return {**os.environ, "QUARTERDECK_HOME": str(self.home), "NO_COLOR": "1"}
 
     def argv(self, *words: str) -> tuple[str, ...]:
         """How a scene starts another process of ours."""
         return (sys.executable, "-c", "from quarterdeck.cli import main; raise SystemExit(main())", *words)
 
-    async def quarterdeck(self, *words: str, **env: str) -> Ran:
+    async def quarterdeck(self, *words: str) -> Ran:
         """Run one of our commands in a process of its own and wait for it. SceneFailed if it hangs."""
         process = await asyncio.create_subprocess_exec(
-            *self.argv(*words), env=self.environment(**env), stdin=asyncio.subprocess.DEVNULL,
+            *self.argv(*words), env=self.environment(), stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:
