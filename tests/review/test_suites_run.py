@@ -59,6 +59,16 @@ def test_a_src_layout_is_installed_offline_and_its_coverage_known(bench: Bench) 
     assert not (bench.root / "head" / "src/sample_project.egg-info").exists(), "the tree itself must stay as it was"
 
 
+def test_a_suite_that_breaks_under_coverage_is_run_without_it(bench: Bench) -> None:
+    code = "import os, sys\n\ndef f():\n    return 1\n"
+    trap = "import mod, os, sys\n\ndef test_f():\n    if sys.gettrace():\n        os._exit(0)\n    assert mod.f() == 1\n"
+    side = bench.side("head", {"mod.py": code, "test_m.py": trap}, changed=("mod.py", "test_m.py"))
+    assert [r.name for r in side.runs][-2:] == ["tests-head-run", "tests-head-run-bare"]
+    report = compare(SideRuns(side.suite), side, changed({"mod.py": {4: "    return 1"}}))
+    assert [c.outcome for c in report.head] == ["passed"] and report.newly_failing == () and report.changed_lines == 0
+    assert any("without it" in n.why for n in report.not_checked)
+
+
 def test_newly_failing_passing_still_failing_and_removed(bench: Bench) -> None:
     tests = "import mod\ndef test_a():\n    assert mod.A == 1\ndef test_b():\n    assert mod.A == 2\n"
     tests += "def test_c():\n    assert 0\ndef test_d():\n    pass\n"

@@ -44,7 +44,7 @@ def _named(runs: Sequence[RawRun], side: str, *steps: str) -> RawRun | None:
 
 
 def read_side(side: str, given: SideRuns) -> _Side:
-    run = _named(given.runs, side, "run", "run-again")
+    run = _named(given.runs, side, "run", "run-again", "run-bare")
     if run is None:
         return _Side(False, (), "", frozenset(), frozenset(), frozenset(), ())
     outcome = cases_of(run, given.suite)

@@ -156,8 +156,12 @@ def _tests(job: Job, path: str) -> Steps:
     if job.suite.runner == "pytest" and run.state == "exited" and run.exit_code == 4 and job.suite.addopts:
         without_addopts = True
         run = yield _run(job, "run-again", path, plain=True)
-    if job.side == "head" and _measures(job):
-        yield _coverage(job)
+    if _measures(job):
+        # Measuring costs up to three times the processor time: a suite that breaks off under it gets a second chance.
+        if cases_of(run, job.suite).incomplete:
+            run = yield _run(job, "run-bare", path, plain=without_addopts, bare=True)
+        else:
+            yield _coverage(job)
     failing = [c.id for c in cases_of(run, job.suite).cases if c.outcome in ("failed", "error")]
     if failing:
         yield _run(job, "rerun", path, plain=without_addopts, only=failing)
@@ -224,14 +228,14 @@ def _pip(job: Job, step: str, arguments: Sequence[str]) -> Plan:
     return msgspec.structs.replace(plan, env=env)
 
 
-def _run(job: Job, step: str, path: str, *, plain: bool = False, only: Sequence[str] | None = None) -> Plan:
-    """One run of the suite, or (`only`) of some of its tests. `plain` leaves pytest's addopts out."""
+def _run(job: Job, step: str, path: str, *, plain: bool = False, bare: bool = False, only: Sequence[str] | None = None) -> Plan:
+    """One run of the suite, or (`only`) of some of its tests. `plain`: without pytest's addopts; `bare`: without coverage."""
     xml = f"{job.scratch}/{job.name(step)}.xml"
     ids = None if only is None else json.dumps(list(only))
     if ids is not None and len(ids.encode()) > RERUN_BYTES:
         ids = "null"
     runner = job.suite.runner
-    measured = only is None and _measures(job)
+    measured = only is None and not bare and _measures(job)
     data = f"{job.scratch}/{job.name('coverage')}.data"
     if runner == "pytest":
         arguments = _pytest_arguments(job, xml, plain)
@@ -312,6 +316,9 @@ def problems(job: Job, runs: Sequence[RawRun]) -> tuple[NotChecked, ...]:
             f"The project could not be built without network, so its source folders were put on PYTHONPATH: {_last(done['project-again'])}"
         )
         found.append(NotChecked(f"the {job.side}'s build", reason))
+    if "run-bare" in done:
+        reason = "The tests did not complete while coverage was measured, so they ran once more without it."
+        found.append(NotChecked("coverage of the changed lines", reason))
     if "run-again" in done:
         reason = f"pytest refused the project's addopts ({job.suite.addopts[:200]}), so the tests ran without them."
         found.append(NotChecked("pytest options", reason))
