@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from quarterdeck.workflows.review.model import Settings
-from quarterdeck.workflows.review.suites import FolderTree, Suite, discover
+from quarterdeck.workflows.review.suites import FolderTree, Suite, discover, requirements
 
 PYTEST, UNIT = "import pytest\n", "import unittest\nclass T(unittest.TestCase):\n    def test_a(self): pass\n"
 
@@ -99,7 +101,19 @@ NAMES = ("pyproject.toml", "pytest.ini", "setup.cfg", "tox.ini", "noxfile.py", "
 
 @given(st.dictionaries(st.sampled_from(NAMES), st.binary(max_size=300)))
 def test_any_content_is_survived(files: dict[str, bytes]) -> None:
-    assert discover(files).runner
+    assert msgspec.json.encode(discover(files))
+
+
+def test_names_and_literals_that_are_not_unicode_never_reach_a_record(tmp_path: Path) -> None:
+    """A30: hostile names; a lone surrogate cannot be written as UTF-8."""
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/test_\xff.py")).write_text(PYTEST)
+    assert discover(FolderTree(tmp_path)).runner == "none"
+    npm = {"package.json": '{"scripts": {"test": "x"}, "dependencies": {"\\ud800": "1"}}'}
+    nox = {"noxfile.py": "def test(s):\n    s.run('x', '\\ud800')\n"}
+    for files in (npm, nox):
+        assert msgspec.json.encode(of(files))
+    found = requirements({"setup.py": b"setup(name='\\ud800', install_requires=['\\udc80', 'a'], tests_require=['b'])"})
+    assert msgspec.json.encode(found) and found.project == "" and found.test == ("b",)
 
 
 @pytest.mark.parametrize("name", NAMES)

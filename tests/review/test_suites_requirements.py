@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -193,6 +194,7 @@ def test_every_accepted_line_is_a_plain_requirement(line: str) -> None:
 )
 def test_any_metadata_is_survived(files: dict[str, bytes]) -> None:
     found = requirements(files)
+    assert msgspec.json.encode(found)
     for line in found.all:
         assert Requirement(line).url is None
 

@@ -14,7 +14,7 @@ import msgspec
 
 from ..model import NotChecked, Settings
 from .config import ini, lines, strings, table, toml
-from .tree import TreeReader, as_tree, text
+from .tree import TreeReader, as_tree, encodable, text
 
 Runner = Literal["pytest", "unittest", "tox", "nox", "make", "npm", "command", "none"]
 MAX_READ = 400
@@ -139,7 +139,7 @@ def _nox_calls(tree: TreeReader) -> Iterator[str]:
         if isinstance(function, ast.FunctionDef) and "test" in function.name:
             for node in ast.walk(function):
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "run":
-                    words = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+                    words = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str) and encodable(a.value)]
                     yield shlex.join(words)
 
 
@@ -182,7 +182,7 @@ def _npm(tree: TreeReader) -> Suite | None:
     if not isinstance(script, str) or not script.strip() or "no test specified" in script:
         return None
     why = "package.json has a test script."
-    needed = [*table(data, "dependencies"), *table(data, "devDependencies")]
+    needed = [ascii(name)[1:-1] for key in ("dependencies", "devDependencies") for name in table(data, key)]
     if needed:
         reason = f"npm test needs {len(needed)} npm packages ({', '.join(needed[:5])}, ...), and only Python wheels are fetched."
         return Suite("npm", ("npm", "test"), why, not_checked=(NotChecked("tests", reason),))

@@ -6,6 +6,8 @@ import ast
 
 import msgspec
 
+from .tree import encodable
+
 MAX_SOURCE = 256 << 10
 KEYS = ("name", "install_requires", "tests_require", "setup_requires", "extras_require", "python_requires")
 
@@ -55,7 +57,9 @@ class _Literals:
 
     def string(self, node: ast.expr) -> str | None:
         node = self.resolve(node)
-        return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and encodable(node.value):
+            return node.value
+        return None
 
     def strings(self, node: ast.expr, depth: int = 0) -> tuple[str, ...] | None:
         """A list, tuple or set of strings, a single string with one requirement a line, or a sum of such."""

@@ -12,6 +12,15 @@ MAX_FILE = 1 << 20
 MAX_FILES = 200_000
 
 
+def encodable(value: str) -> bool:
+    """False for text with lone surrogates: it cannot be written as UTF-8, so neither into a record nor into a report."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class TreeReader(Protocol):
     """A tree of files. Paths are relative with `/`; `read` answers None for what is absent, a link or too big."""
 
@@ -53,6 +62,8 @@ class FolderTree:
             folders[:] = [f for f in folders if f != ".git"]
             for name in files:
                 path = Path(folder, name)
+                if not encodable(str(path)):
+                    continue  # a name that is not UTF-8 cannot stand in a report, and no test runner finds it
                 if path.is_file() and not path.is_symlink():
                     found.append(path.relative_to(self._root).as_posix())
             if len(found) > MAX_FILES:
