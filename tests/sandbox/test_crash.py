@@ -193,6 +193,16 @@ async def test_a_lost_environment_is_reported_and_its_results_are_kept(box: Box)
     assert result_of(await box.driver.probe(box.id, ActionKey("run_1", 1, 1), 1)) == done
 
 
+async def test_deleting_and_creating_at_once_never_makes_two(tmp_path: Path) -> None:
+    box = await Box(tmp_path / "home").create()
+    await asyncio.gather(*(action() for _ in range(4) for action in (box.delete, box.create)))
+    await box.create()
+    assert await box.out("echo fine") == "fine"
+    await box.delete()
+    assert list((box.home / "environments").iterdir()) == []
+    assert str(box.folder) not in "".join(path.read_text(errors="replace") for path in Path("/proc").glob("[0-9]*/cmdline"))
+
+
 async def test_an_interrupted_create_can_be_repeated(tmp_path: Path) -> None:
     box = Box(tmp_path / "home")
     box.folder.mkdir(parents=True)

@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from sandbox_box import Box
 
 from quarterdeck.protocol.environment import EnvironmentSpec
+from quarterdeck.protocol.errors import HostCannotIsolate
 from quarterdeck.sandbox import detect, plan, seccomp, toolbox, view
 from quarterdeck.sandbox.shim.capture import Capture
 from quarterdeck.sandbox.shim.cgroups import Group, own_groups
@@ -166,6 +168,23 @@ def test_a16_without_bubblewrap_detect_says_mode_d_and_how_to_get_it(forgetful: 
     assert "bubblewrap" in found.notes[0] and found.notes[1] == "sudo apt-get install bubblewrap"
     monkeypatch.setattr(sys, "platform", "darwin")
     assert "virtual machine" in detect().notes[1]
+
+
+async def test_a16_create_is_refused_with_the_fix_where_nothing_can_isolate(
+    forgetful: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(plan, "bwrap", lambda: "")
+    box = Box(tmp_path / "home")
+    with pytest.raises(HostCannotIsolate) as caught:
+        await box.create()
+    assert caught.value.hint == "sudo apt-get install bubblewrap" and not box.folder.exists()
+
+
+def test_a16_inside_a_container_the_fix_is_the_containers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnose, "_sysctl", lambda name: "")
+    monkeypatch.setenv("container", "podman")
+    error = diagnose._diagnose("bwrap: Creating new namespace failed: Operation not permitted")
+    assert "container" in error.message and "--security-opt seccomp=unconfined" in error.hint
 
 
 def test_a16_a_broken_bubblewrap_is_mode_d_not_a_crash(forgetful: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,8 @@ class LocalDriver:
     """Implements protocol.ports.Driver with bubblewrap.
 
     Environments live under `home`/environments/ID. `masks` are further host paths hidden in every environment. A shim that
-    nobody asks for `idle_s` seconds ends itself and everything inside.
+    nobody asks for `idle_s` seconds ends itself and everything inside. Files in /workspace, /tmp and /dev/shm lie in memory: where
+    a control group enforces `Limits.memory_bytes`, they count towards it.
     """
 
     def __init__(self, home: Path, permits: Permits, *, masks: Sequence[str] = (), idle_s: float = IDLE_S) -> None:
@@ -114,9 +115,10 @@ class LocalDriver:
         folder = self._folder(environment)
         if not folder.exists():
             return
-        async with _locked(folder.parent / f".{environment}.lock"):
+        lock = folder.parent / f".{environment}.lock"
+        async with _locked(lock):
             await self._remove(folder)
-        (folder.parent / f".{environment}.lock").unlink(missing_ok=True)
+            lock.unlink(missing_ok=True)
 
     async def _remove(self, folder: Path) -> None:
         deadline = time.monotonic() + DELETE_S
@@ -150,11 +152,9 @@ class LocalDriver:
 
     async def read(self, permit: Permit, environment: str, path: str, max_bytes: int) -> bytes:
         """Read a regular file of at most `max_bytes`; SandboxError says why not."""
-        header = {"op": "read", "path": path, "mode": max_bytes, "timeout_s": FILE_S, "output_bytes": max_bytes + 1}
+        header = {"op": "read", "path": path, "most": max_bytes, "timeout_s": FILE_S, "output_bytes": max_bytes}
         result = await self._job(permit, "file.read", environment, header)
         _check(result, f"cannot read {path}")
-        if result.stdout.total > max_bytes:
-            raise SandboxError(f"cannot read {path}: it has more than {max_bytes} bytes", hint="read a part of it with a command")
         return result.stdout.head
 
     async def write(self, permit: Permit, environment: str, path: str, data: bytes, mode: int = 0o644) -> None:
@@ -299,6 +299,14 @@ def _sweep(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def _is(fd: int, path: Path) -> bool:
+    """Whether the descriptor is the file that `path` names now."""
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
+
+
 @contextlib.asynccontextmanager
 async def _locked(path: Path) -> AsyncIterator[None]:
     """Hold a file's lock: only one process makes or deletes an environment at a time."""
@@ -307,9 +315,13 @@ async def _locked(path: Path) -> AsyncIterator[None]:
         while True:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
             except BlockingIOError:
                 await asyncio.sleep(0.01)
+                continue
+            if _is(fd, path):
+                break
+            os.close(fd)  # whoever deleted the environment deleted the lock with it
+            fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         yield
     finally:
         os.close(fd)

@@ -266,9 +266,8 @@ def run_job(fds: list[int], null: int) -> None:
     try:
         child = start(spec) if spec["kind"] == "exec" else file_job(spec)
     except OSError as error:
-        name = spec["argv"][0] if spec["kind"] == "exec" else spec["path"]
-        where = f" in {os.fsdecode(spec['cwd'])!r}" if spec["kind"] == "exec" else ""
-        os.write(2, f"quarterdeck: {os.fsdecode(name)!r}{where}: {error.strerror or error}\n".encode("utf-8", "replace"))
+        what = f"{os.fsdecode(spec['argv'][0])!r} in {os.fsdecode(spec['cwd'])!r}: " if spec["kind"] == "exec" else ""
+        os.write(2, f"quarterdeck: {what}{error.strerror or error}\n".encode("utf-8", "replace"))
         code = 127 if isinstance(error, FileNotFoundError) else 126
     for number in (0, 1, 2):  # nobody shall wait for the end of a stream that only this process holds
         os.dup2(null, number)

@@ -16,7 +16,9 @@ def run(spec: dict[str, object]) -> None:
     kind, path = spec["kind"], spec["path"]
     assert isinstance(path, bytes)
     if kind == "read":
-        read(path)
+        most = spec["most"]
+        assert isinstance(most, int)
+        read(path, most)
     elif kind == "write":
         mode = spec["mode"]
         assert isinstance(mode, int)
@@ -25,12 +27,16 @@ def run(spec: dict[str, object]) -> None:
         unpack(path)
 
 
-def read(path: bytes) -> None:
-    """Copy a regular file to stdout; anything else (a FIFO, a device, a folder) is refused without waiting for it."""
+def read(path: bytes, most: int) -> None:
+    """Copy a regular file to stdout; anything else (a FIFO, a device, a folder) is refused without waiting for it, as is a larger one."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         raise OSError("not a regular file")
+    left = most
     while chunk := os.read(fd, CHUNK):
+        left -= len(chunk)
+        if left < 0:
+            raise OSError(f"it has more than {most} bytes")
         view = memoryview(chunk)
         while view:
             view = view[os.write(1, view) :]

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+LONGEST_S = 3600.0
+"""epoll takes no more than 24 days; a timer may be further away."""
+
+
 class Loop:
     """Calls handlers when descriptors are ready and timers when they are due. Times are seconds of the monotonic clock."""
 
@@ -45,9 +49,9 @@ class Loop:
     def run(self) -> None:
         """Serve until `running` is False."""
         while self.running:
-            wait = -1.0
+            wait = LONGEST_S
             if self.timers:
-                wait = max(0.0, min(due for due, _ in self.timers.values()) - time.monotonic())
+                wait = max(0.0, min(LONGEST_S, min(due for due, _ in self.timers.values()) - time.monotonic()))
             for fd, events in self.epoll.poll(wait):
                 handler = self.handlers.get(fd)
                 if handler is not None:
