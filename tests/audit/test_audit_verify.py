@@ -87,7 +87,7 @@ async def test_one_changed_byte_of_a_record_names_its_leaf(copy: tuple[Path, str
         "UPDATE record SET kind='run.note' WHERE run=? AND seq=3",
         "UPDATE record SET at=at+1 WHERE run=? AND seq=3",
         "UPDATE record SET epoch=epoch+1 WHERE run=? AND seq=3",
-        "UPDATE audit_leaf SET leaf=replace(leaf, '"v":1', '"v":2') WHERE run=? AND seq=3",
+        "UPDATE audit_leaf SET leaf=replace(leaf, 'epoch', 'epoxh') WHERE run=? AND seq=3",
         "UPDATE audit_leaf SET hash=lower(hex(randomblob(32))) WHERE run=? AND seq=3",
         "DELETE FROM record WHERE run=? AND seq=3",
         "DELETE FROM audit_leaf WHERE run=? AND seq=3",

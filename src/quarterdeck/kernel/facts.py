@@ -33,7 +33,6 @@ async def facts(store: Store, run: str) -> dict[str, Any]:
             tokens += usage.get("input", 0) + usage.get("output", 0)
             if usage and entry.request is not None:
                 models.add(entry.request.resource.id)
-    heads = {r: head for r, _, head, _ in await store.heads()}
     stages = [
         {
             "name": e.key[0],
@@ -48,7 +47,7 @@ async def facts(store: Store, run: str) -> dict[str, Any]:
         "run": run, "workflow": f"{submitted['name']} {submitted.get('version', '')}".strip(), "principal": row.actor,
         "started_at": row.created_at, "now": own.records[-1].at, "decisions": decisions,
         "cost_microusd": (await store.account(f"run:{row.root}")).settled, "tokens": tokens, "models": sorted(models),
-        "bundles": sorted(bundles), "stages": stages, "audit_head": heads[run],
+        "bundles": sorted(bundles), "stages": stages, "audit_head": await store.head(run),
     }  # fmt: skip
 
 

@@ -54,6 +54,9 @@ class Leases:
         self._ticker: asyncio.Task[None] | None = None
 
     def start(self) -> None:
+        """Begin renewing; after `stop` it may be started again."""
+        self._stop.clear()
+        self._tick = time.monotonic()
         self._ticker = asyncio.create_task(self._beat())
         self._thread = threading.Thread(target=self._renew, name="quarterdeck-lease", daemon=True)
         self._thread.start()

@@ -28,11 +28,12 @@ def _silent(run: str, event: Mapping[str, Any]) -> None:
     return None
 
 
-async def open_own_run(store: Store, kind: str, actor: str, project: str = "default") -> Handle:
-    """Open the operator's or the system's run of this process."""
+async def open_own_run(store: Store, kind: str, actor: str, project: str = "default", *, role: str = "") -> Handle:
+    """Open the operator's or the system's run of this process. `role` is its Cedar role, `kind` if none is given."""
     run = new_id("run")
     new = NewRun(id=run, kind=kind, name=kind, input=None, actor=actor, project=project)
-    body: dict[str, Any] = {"kind": kind, "name": kind, "input": None, "actor": actor, "role": kind, "trust": "operator", "labels": []}
+    role = role or kind
+    body: dict[str, Any] = {"kind": kind, "name": kind, "input": None, "actor": actor, "role": role, "trust": "operator", "labels": []}
     await store.submit(new, body)
     await store.own(run, owner_name())
     return await Handle.open(store, await store.run(run), _nobody, _silent)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from quarterdeck.protocol.canonical import digest
-from quarterdeck.protocol.errors import LostLease
+from quarterdeck.protocol.errors import LostLease, QuarterdeckError
 from quarterdeck.protocol.ids import new_id
 from quarterdeck.protocol.records import ENDED, Message, NewRecord, NewRun, Record, Run
 from quarterdeck.protocol.writes import InboxDone, OpenApproval, SendMessage, Write
@@ -109,9 +109,14 @@ class Worker:
         assert task is not None
         self.handles[run.id] = handle
         self.leases.hold(run.id, run.epoch, task.cancel)
-        decider = self.factories[run.kind](handle)
         flight: dict[Key, asyncio.Task[None]] = {}
+        decider: Decider | None = None
         try:
+            try:
+                decider = self.factories[run.kind](handle)
+            except QuarterdeckError as error:  # its code, model or tools are not here: nothing is lost, it waits until they are
+                await self._park(handle, f"stuck: {error.message} {error.hint}".strip())
+                return
             await self._loop(handle, decider, flight)
         except LostLease:
             pass
@@ -129,7 +134,8 @@ class Worker:
             raise
         finally:
             await self._stop_flight(flight)
-            decider.close()
+            if decider is not None:
+                decider.close()
             self.leases.drop(run.id)
             self.handles.pop(run.id, None)
 
@@ -253,10 +259,13 @@ class Worker:
             return False
         waiting = _waiting_for(handle, commands)
         wake_at = min(wakes) if wakes else None
+        await self._park(handle, waiting, wake_at)
+        return True
+
+    async def _park(self, handle: Handle, waiting: str, wake_at: int | None = None) -> None:
         await handle.append([NewRecord("run.waiting", {"for": waiting})], state="waiting", waiting=waiting, wake_at=wake_at)
         self.leases.drop(handle.run.id)
         await self.store.release(handle.run.id, handle.run.epoch)
-        return True
 
     async def _stop_flight(self, flight: dict[Key, asyncio.Task[None]]) -> None:
         for task in flight.values():

@@ -6,6 +6,6 @@ One file per owner: `runs` (log, leases, inbox), `effects`, `budgets`, `approval
 
 from __future__ import annotations
 
-from .store import Store, open_store
+from .store import Store, open_copy, open_store
 
-__all__ = ["Store", "open_store"]
+__all__ = ["Store", "open_copy", "open_store"]

@@ -34,6 +34,12 @@ async def rows(tx: Tx, run: str, blobs: Blobs) -> list[Row]:
     return sorted(pairs, key=lambda p: p.seq)
 
 
+async def head(tx: Tx, run: str) -> str:
+    """The newest hash of a run's chain."""
+    row = await tx.one("SELECT leaf_head FROM run WHERE id=?", run)
+    return str(row[0]) if row else ""
+
+
 async def heads(tx: Tx) -> list[tuple[str, int, str, str]]:
     """(run, number of records, head of its chain, state) of every run."""
     return [(r, n, h, s) for r, n, h, s in await tx.all("SELECT id, next_seq, leaf_head, state FROM run ORDER BY id")]

@@ -88,16 +88,18 @@ def _explain(error: sqlite3.Error, path: Path) -> StoreError:
 class SqliteDatabase:
     """A `Database` in one file."""
 
-    def __init__(self, path: Path, *, create: bool = True) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """`read_only` opens a copy for looking at it: nothing is written, not even its journal mode."""
         self.path = path
         try:
-            self._reader = connect(path)
-            self._prepare(create)
+            self._reader = connect(path, read_only=read_only)
+            self._prepare(create=not read_only)
         except sqlite3.Error as error:
             raise _explain(error, path) from error
         self._queue: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_loop, name="quarterdeck-store", daemon=True)
-        self._thread.start()
+        if not read_only:
+            self._thread.start()
 
     def _prepare(self, create: bool) -> None:
         version = self._reader.execute("PRAGMA user_version").fetchone()[0]
@@ -107,15 +109,16 @@ class SqliteDatabase:
                 hint="Use the Quarterdeck version that wrote it, or another --home.",
             )
         if version == 0:
+            if not create:
+                raise StoreError(f"{self.path} is not a database of Quarterdeck.", hint="Give a copy of HOME/quarterdeck.db.")
             foreign = self._reader.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             if foreign and not self._reader.execute("SELECT 1 FROM sqlite_master WHERE name='audit_leaf'").fetchone():
                 raise StoreError(f"{self.path} is a database of another program.", hint="Choose another --home.")
-            if create:
-                self._reader.execute("BEGIN IMMEDIATE")
-                for statement in TABLES:
-                    self._reader.execute(statement)
-                self._reader.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-                self._reader.execute("COMMIT")
+            self._reader.execute("BEGIN IMMEDIATE")
+            for statement in TABLES:
+                self._reader.execute(statement)
+            self._reader.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            self._reader.execute("COMMIT")
 
     async def transact(self, work: Work[T]) -> T:
         future: Future[T] = Future()
@@ -142,7 +145,8 @@ class SqliteDatabase:
 
     def close(self) -> None:
         self._queue.put(None)
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         self._reader.close()
 
     def _write_loop(self) -> None:

@@ -131,6 +131,9 @@ class Store:
     async def audit_rows(self, run: str) -> list[Row]:
         return await self.database.read(lambda tx: audit.rows(tx, run, self.blobs))
 
+    async def head(self, run: str) -> str:
+        return await self.database.read(lambda tx: audit.head(tx, run))
+
     async def heads(self) -> list[tuple[str, int, str, str]]:
         return await self.database.read(audit.heads)
 
@@ -160,3 +163,12 @@ def open_store(home: Path) -> Store:
             f"HOME {home} cannot be written: {error.strerror}.", hint="Choose another with --home or QUARTERDECK_HOME."
         ) from error
     return Store(SqliteDatabase(home / DATABASE), Blobs(home / "blobs" / "sha256"))
+
+
+def open_copy(database: Path, home: Path) -> Store:
+    """Open a copy of a database for reading; its blobs are those of `home`. StoreError if it is none of ours."""
+    from .sqlite import SqliteDatabase
+
+    if not database.is_file():
+        raise StoreError(f"There is no file {database}.", hint="Give a copy of HOME/quarterdeck.db.")
+    return Store(SqliteDatabase(database, read_only=True), Blobs(home / "blobs" / "sha256"))
