@@ -20,7 +20,7 @@ from quarterdeck.outbox import Channel, FileChannel, Publisher
 from quarterdeck.protocol.actions import ActionKey, ActionRequest, Outcome, Permit, Probe, Resource
 from quarterdeck.protocol.canonical import digest
 from quarterdeck.protocol.environment import Toolbox
-from quarterdeck.protocol.errors import ActionFailed, BadInput, ConfigError, NotFound
+from quarterdeck.protocol.errors import ActionFailed, BadInput, ConfigError, Denied, NotFound
 from quarterdeck.protocol.ids import bare, new_id
 from quarterdeck.protocol.ports import ActionContext, Driver, Executor
 from quarterdeck.protocol.records import ENDED, NewRun, Record, Run
@@ -33,7 +33,7 @@ from quarterdeck.workflows.replay import Replay
 from quarterdeck.workflows.steps import LocalSteps
 
 if TYPE_CHECKING:
-    from quarterdeck.models import Models
+    from quarterdeck.models import CheckReport, Models
     from quarterdeck.models.executor import ModelExecutor
 
 T = TypeVar("T")
@@ -318,6 +318,27 @@ class Runtime:
                 places.append(str(entry.outcome.result))
         await self.store.append(handle.run.id, handle.run.epoch, [], state="completed")
         return places
+
+    async def check_model(self, name: str) -> CheckReport:
+        """Ask a model for one streamed tool call, as a gated and paid action of a `system` run. ConfigError, Denied."""
+        from quarterdeck.models.check import check_request
+        from quarterdeck.models.checking import CheckExecutor
+        from quarterdeck.models.providers import split_model
+
+        local = split_model(name, self.models.providers)[0].local
+        resource = Resource("Model", name, (), {"provider": name.partition("/")[0], "local": local})
+        estimate = self.models.estimate(check_request(name))
+        handle = await open_own_run(self.store, "system", self.actor, role="workflow")
+        executor = CheckExecutor(self.models)
+        await Actions(self.gate, {"model.call": executor}).perform(
+            handle, ActionRequest("model.call", "models check", resource, {"model": name}, est_microusd=estimate)
+        )
+        await self.store.append(handle.run.id, handle.run.epoch, [], state="completed")
+        if executor.report is None:
+            error = handle.log.entries[("models check", 0)].outcome
+            said = (error.error if error else None) or {"message": "it was not asked", "hint": ""}
+            raise Denied(f"The model {name} was not asked: {said['message']}", hint=said["hint"])
+        return executor.report
 
     # --- life
 

@@ -2,7 +2,7 @@
 
 Kinds of records (the body's fields in brackets):
 
-    run.submitted       {kind, name, input, actor, labels, version, source}
+    run.submitted       {kind, name, input, actor, labels, version, source, origin}
     action.requested    {name, occurrence, digest, request, decision}        its seq is the action's identity
     action.started      {action, attempt}                                    an attempt after the first decision
     action.completed    {action, attempt, state, result, error, cost}

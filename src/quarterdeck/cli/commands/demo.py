@@ -1,0 +1,34 @@
+"""`quarterdeck demo`: a pull request reviewed before your eyes, then five scenes (A27, A28)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..face import Face
+from ..options import Home
+
+
+def add(app: typer.Typer) -> None:
+    app.command("demo")(demo)
+
+
+def demo(
+    seed: Annotated[int, typer.Option("--seed", metavar="N", envvar="DEMO_SEED", help="Which faults the pull request has.")] = 1,
+    model: Annotated[str, typer.Option("--model", metavar="PROVIDER/NAME", envvar="DEMO_MODEL", help="Use a real model.")] = "",
+    home: Home = None,
+) -> int:
+    """Build a repository with a faulty pull request, review it, and show attack, agent, kill -9, ask and tamper.
+
+    \b
+    Examples:
+      quarterdeck demo
+      quarterdeck demo --seed 7
+      quarterdeck demo --model ollama/NAME
+    """
+    from importlib import import_module
+
+    face = Face(home)
+    # The demo is a face like this one and stands beside it; faces do not import each other.
+    return int(import_module("quarterdeck.demo.scenes").main(face.home, seed, model))
