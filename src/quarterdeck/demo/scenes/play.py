@@ -35,33 +35,53 @@ def main(home: Path | None, seed: int, model: str, scene: str = "") -> int:
 
 
 async def _showing(show: Show, parts: tuple[str, ...]) -> list[str]:
-    """Play the parts. Returns what failed."""
+    """Play the parts. Returns what failed.
+
+    The scenes are played at once, since each mostly waits, and shown one after another.
+    """
     from . import closing, review
 
     began, since = time.monotonic(), time.time_ns() // 1000
-    failures: list[str] = []
+    failed: list[str] = []
     reviewed = None
-    for number, part in enumerate(parts, 1):
+    if "review" in parts:
         try:
-            if part == "review":
-                reviewed = await review.play(show)
-            else:
-                await _scene(show, part, number if len(parts) > 1 else 0)
+            reviewed = await review.play(show)
         except QuarterdeckError as error:
-            failures.append(part)
-            show.say(f"  FAILED: {error.message} {error.hint}".rstrip())
+            failed.append("review")
+            show.say(_why(error))
+    scenes = [part for part in parts if part != "review"]
+    playing = [asyncio.create_task(_scene(show, name)) for name in scenes]
+    try:
+        for name, task in zip(scenes, playing, strict=True):
+            show.doing(f"scene {name} …")
+            ok, lines = await task
+            show.say()
+            for line in lines:
+                show.say(line)
+            failed += [] if ok else [name]
+    finally:
+        for task in playing:
+            task.cancel()
+        await asyncio.gather(*playing, return_exceptions=True)
     if reviewed is not None:
         await closing.play(show, reviewed, since, began)
-    return failures
+    return failed
 
 
-async def _scene(show: Show, name: str, number: int) -> None:
+async def _scene(show: Show, name: str) -> tuple[bool, list[str]]:
+    """Play one scene. Returns whether it ended as it must, and its lines."""
     module = import_module(f"{__package__}.{name}")
     play: Scene = module.play
-    show.say()
-    show.doing(f"scene {name} …")
-    lines = [f"{name}: {module.title(show)}", *await play(show)]
-    if len(lines) >= MAX_LINES:
-        raise SceneFailed(f"The scene {name} has more than {MAX_LINES} lines.")
-    for line in [*lines[:1], *(f"  {text}" for text in lines[1:]), f"  again: {show.again(name)}"]:
-        show.say(line)
+    first, last = f"{name}: {module.title(show)}", f"  again: {show.again(name)}"
+    try:
+        lines = [first, *(f"  {text}" for text in await play(show)), last]
+        if len(lines) > MAX_LINES:
+            raise SceneFailed(f"The scene has {len(lines)} lines, and {MAX_LINES} are allowed.")
+        return True, lines
+    except QuarterdeckError as error:
+        return False, [first, _why(error), last]
+
+
+def _why(error: QuarterdeckError) -> str:
+    return f"  FAILED: {error.message} {error.hint}".rstrip()

@@ -117,9 +117,9 @@ def boundary(lines: list[str], index: int) -> Iterator[Try]:
 
 def rounding(lines: list[str], index: int) -> Iterator[Try]:
     """Money is rounded half up in whole numbers, not half to even as `round` does."""
-    match = re.search(r"\bround\((?P<over>.+) / (?P<under>\w+)\)", lines[index])
+    match = re.search(r"\bround\((?P<over>.+) / (?P<under>\d+)\)", lines[index])
     if match:
-        whole = f"({match['over']} + {match['under']} // 2) // {match['under']}"
+        whole = f"({match['over']} + {int(match['under']) // 2}) // {match['under']}"
         yield _with(lines, index, lines[index].replace(match[0], whole))
 
 

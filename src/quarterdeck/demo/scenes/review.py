@@ -75,9 +75,9 @@ def _told(stage: str, result: Any) -> str:
             return "no test ran"
         return f"{len(tests.base)} tests in the base, {len(tests.head)} in the head, newly failing {len(tests.newly_failing)}"
     if stage in ("review", "conventions"):
-        model = f", {len(evidence.from_model)} by the model" if evidence.from_model else ""
-        return f"{len(evidence.findings)} findings{model}"
-    return f"{len(evidence.files)} artifacts"
+        model = f", and {len(evidence.from_model)} by the model" if evidence.from_model else ""
+        return f"{len(evidence.findings)} finding{'' if len(evidence.findings) == 1 else 's'}{model}"
+    return ", ".join(evidence.files)
 
 
 async def play(show: Show) -> Reviewed:
@@ -101,7 +101,7 @@ async def play(show: Show) -> Reviewed:
     judged = score(seeded, reported(document))
     for line in _judged(seeded, judged):
         show.say(line)
-    show.say(f"  report: {report / 'report.html'}, verified: {verified.checked} things derived again, all equal")
+    show.say(f"  report: {report / 'report.html'}, verified: {verified.checked} checks, all hold")
     return Reviewed(run, report, judged, progress.seconds, tuple(f["fingerprint"] for f in document["findings"]))
 
 

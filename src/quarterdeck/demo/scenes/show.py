@@ -105,9 +105,11 @@ class Show:
         try:
             out, err = await asyncio.wait_for(process.communicate(), COMMAND_S)
         except TimeoutError:
-            process.kill()
-            await process.wait()
             raise SceneFailed(f"`quarterdeck {shlex.join(words)}` did not end within {COMMAND_S:.0f} s.") from None
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
         code = process.returncode if process.returncode is not None else -1
         return Ran(("quarterdeck", *words), code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
 
