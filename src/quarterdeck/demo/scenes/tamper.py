@@ -15,6 +15,8 @@ from quarterdeck.workflows import Context, workflow
 from .show import SceneFailed, Show
 
 VERDICT = re.compile(rb'"exit_code":(1)')
+ROW = 80
+"""A row's bytes before its body: an id, two numbers and a kind fit well."""
 DIGIT = re.compile(rb"([0-9])")
 
 
@@ -79,9 +81,10 @@ def _tamper(copy: Path, run: str) -> Change:
         for seq, kind, text in rows:
             body = str(text).encode()
             match = pattern.search(body)
-            if match is None or data.count(body) != 1:  # a long body is spread over pages; another table may hold an equal one
+            place = _place(data, run.encode(), kind.encode(), body) if match else -1
+            if match is None or place < 0:
                 continue
-            offset = data.find(body) + match.start(1)
+            offset = place + match.start(1)
             old = body[match.start(1)]
             data[offset] = ord("0") if old != ord("0") else ord("1")
             copy.write_bytes(data)
@@ -89,3 +92,14 @@ def _tamper(copy: Path, run: str) -> Change:
             around = slice(max(0, match.start() - (0 if pattern is VERDICT else 8)), match.end())
             return Change(offset, seq, kind, body[around].decode("utf-8", "replace"), new[around].decode("utf-8", "replace"))
     raise QuarterdeckError("No record of the run could be found in the copied file.")
+
+
+def _place(data: bytearray, run: bytes, kind: bytes, body: bytes) -> int:
+    """Where the row of this record keeps its body: right behind the run's id, two small numbers and the kind. -1: spread over pages."""
+    place = data.find(body)
+    while place >= 0:
+        before = bytes(data[max(0, place - ROW) : place])
+        if before.endswith(kind) and run in before:
+            return place
+        place = data.find(body, place + 1)
+    return -1
