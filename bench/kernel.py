@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import resource
 import sqlite3
@@ -72,7 +73,7 @@ async def kernel(folder: Path, count: int) -> tuple[list[float], int]:
         runtime.store.database.transact = counted  # type: ignore[method-assign]
         await runtime.drive(run)
     ends = stamps[1::2]
-    return [(b - a) * 1e3 for a, b in zip(ends, ends[1:], strict=False)], round(commits / count)
+    return [(b - a) * 1e3 for a, b in itertools.pairwise(ends)], round(commits / count)
 
 
 def show(name: str, values: list[float]) -> dict[str, float]:

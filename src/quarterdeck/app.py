@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from quarterdeck.agents import Agent, AgentLoop, Toolset
 from quarterdeck.config import Config, default_home, load_config
+from quarterdeck.identity import local_principal
 from quarterdeck.kernel import Actions, Decider, Handle, Worker
 from quarterdeck.kernel.facts import facts
 from quarterdeck.kernel.feed import feed
@@ -94,7 +94,7 @@ class Runtime:
 
         self.config = config or load_config(Path(home) if home is not None else default_home())
         self.home = self.config.home
-        self.actor = actor or f"user:{getpass.getuser()}"
+        self.actor = actor or local_principal()
         policy = self.config["policy"]
         self.gate = CedarGate(load_bundle(Path(policy).expanduser() if policy else None))
         self.store = open_store(self.home)
