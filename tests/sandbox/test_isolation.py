@@ -17,7 +17,7 @@ from sandbox_box import PYTHON, Box
 from quarterdeck.protocol.environment import Bind, EnvironmentSpec
 from quarterdeck.protocol.errors import SandboxError
 from quarterdeck.sandbox import detect, seccomp, toolbox
-from quarterdeck.sandbox.shim.main import below
+from quarterdeck.sandbox.shim.processes import below
 
 PROBE = Path(__file__).with_name("probe_syscalls.py")
 

@@ -13,10 +13,11 @@ import pytest
 from sandbox_box import Box
 
 from quarterdeck.protocol.environment import EnvironmentSpec
-from quarterdeck.protocol.errors import HostCannotIsolate
+from quarterdeck.protocol.errors import HostCannotIsolate, SandboxError
 from quarterdeck.sandbox import detect, plan, seccomp, toolbox, view
 from quarterdeck.sandbox.shim.capture import Capture
-from quarterdeck.sandbox.shim.cgroups import Group, own_groups
+from quarterdeck.sandbox.shim.cgroups import ROOT, Group, ancestors, own_groups
+from quarterdeck.sandbox.shim.launch import check_not_root
 from quarterdeck.sandbox.shim.ledger import Ledger
 
 diagnose = sys.modules["quarterdeck.sandbox.detect"]
@@ -111,6 +112,8 @@ def test_the_ledger_survives_a_torn_last_line(tmp_path: Path) -> None:
 
 def test_control_groups_of_both_versions(tmp_path: Path) -> None:
     assert own_groups("4:memory:/a\n3:cpu,cpuacct:/b\n0::/c\n") == {"memory": "/a", "cpu": "/b", "cpuacct": "/b", "": "/c"}
+    assert ancestors("/a.slice/b.slice/c.scope") == [f"{ROOT}/a.slice/b.slice", f"{ROOT}/a.slice", ROOT]
+    assert ancestors("/") == ancestors("/x") == [ROOT]
     (tmp_path / "cgroup.controllers").write_text("memory pids cpu")
     folder = tmp_path / "x"
     folder.mkdir()
@@ -135,6 +138,29 @@ def test_law_5_host_uids_are_never_those_of_anybody_else() -> None:
     assert all(uid is not None and uid > 0 and uid not in known for uid in uids)
     assert not whole or all(uid is not None and 0x70000000 <= uid < 0x70000000 + 268_304_384 for uid in uids)
     assert len(set(uids)) > 190
+
+
+def test_law_5_a_process_of_host_root_is_recognised() -> None:
+    if os.geteuid() == 0:
+        with pytest.raises(RuntimeError, match="host uid 0"):
+            check_not_root(os.getpid())
+    else:
+        check_not_root(os.getpid())
+        with pytest.raises(RuntimeError, match="host uid 0"):
+            check_not_root(1)
+
+
+async def test_law_5_the_shim_ends_an_environment_that_would_be_host_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    detect()
+    monkeypatch.setattr(plan, "host_uid", lambda name: None)  # what plain bubblewrap does when root starts it
+    box = Box(tmp_path / "home")
+    if os.geteuid() == 0:
+        with pytest.raises(SandboxError, match="host uid 0"):
+            await box.create()
+        assert not box.folder.exists()
+    else:
+        assert await (await box.create()).out("echo fine") == "fine"
+        await box.delete()
 
 
 def test_the_view_never_shows_whole_homes_or_the_root(tmp_path: Path) -> None:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import marshal
 import os
 import re
-import shutil
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +22,14 @@ from quarterdeck.protocol.ports import Permits
 
 from . import client, plan
 from .detect import detect, require
-from .shim.cgroups import Group
+from .folder import collect, held, locked, reach, recorded, sweep
 from .shim.ledger import Ledger
-from .shim.main import start_time
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 IDLE_S = 1800.0
 FILE_S, UNPACK_S = 60.0, 600.0
 NOTE_BYTES = 64 << 10
 """How much of a file operation's messages is kept."""
-SWEEP_S = 0.3
 DELETE_S = 1.6
 """How long a shim has to end its environment by itself; then it is ended from here."""
 
@@ -73,15 +68,15 @@ class LocalDriver:
         require()
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         hello = {"op": "hello", "run": permit.run, "epoch": permit.epoch}
-        async with _locked(folder.parent / f".{spec.id}.lock"):
+        async with locked(folder.parent / f".{spec.id}.lock"):
             if folder.exists():
-                sock = await _reach(folder)
+                sock = await reach(folder)
                 if sock is not None:
                     await self._ask(folder, hello, sock=sock)
                     return
                 if Ledger(str(folder)).begun():
                     raise EnvironmentLost(f"{spec.id} is gone: its shim died", hint="delete it and create it again; its files are lost")
-                await asyncio.to_thread(_sweep, folder)
+                await asyncio.to_thread(sweep, folder)
             sock = self._start(folder, spec)
             try:
                 await self._ask(folder, hello, sock=sock)
@@ -116,7 +111,7 @@ class LocalDriver:
         if not folder.exists():
             return
         lock = folder.parent / f".{environment}.lock"
-        async with _locked(lock):
+        async with locked(lock):
             await self._remove(folder)
             lock.unlink(missing_ok=True)
 
@@ -124,10 +119,10 @@ class LocalDriver:
         deadline = time.monotonic() + DELETE_S
         with contextlib.suppress(client.Broken, asyncio.TimeoutError):
             await asyncio.wait_for(client.request(client.connect(folder), {"op": "delete"}), DELETE_S)
-        while _held(folder) and time.monotonic() < deadline:  # noqa: ASYNC110  another process's lock has no event
+        while held(folder) and time.monotonic() < deadline:  # noqa: ASYNC110  another process's lock has no event
             await asyncio.sleep(0.002)
-        await asyncio.to_thread(_sweep, folder)
-        _collect(self._shims.pop(folder.name, 0))
+        await asyncio.to_thread(sweep, folder)
+        collect(self._shims.pop(folder.name, 0))
 
     async def alive(self, environment: str) -> bool:
         """Whether commands can run in it."""
@@ -193,7 +188,7 @@ class LocalDriver:
         try:
             answer, body = await self._look("probe", folder, key, epoch)
         except EnvironmentLost:
-            known = _recorded(folder, str(key))
+            known = recorded(folder, str(key))
             if known is None:
                 return Probe("unknown")
             answer, body = known
@@ -220,10 +215,10 @@ class LocalDriver:
             return await client.request(sock or client.connect(folder), header, body)
         except client.Broken as error:
             key = header.get("key", "")
-            known = _recorded(folder, key) if error.sent else None
+            known = recorded(folder, key) if error.sent else None
             if known is not None and known[0]["state"] == "done":
                 return known
-            if error.sent and "timeout_s" in header and (_held(folder) or key in Ledger(str(folder)).states):
+            if error.sent and "timeout_s" in header and (held(folder) or key in Ledger(str(folder)).states):
                 fields = {"state": "lost", "duration_s": 0.0, "totals": [0, 0]}
                 return {"state": "done", "result": fields, "sizes": [0, 0, 0, 0]}, b""
             log = folder / "shim.log"
@@ -233,95 +228,8 @@ class LocalDriver:
             ) from error
 
 
-def _collect(pid: int) -> None:
-    """Take a dead shim's status, if it is our child, so that no zombie stays."""
-    if pid:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
-
-
 def _check(result: CommandResult, what: str) -> None:
     """Raise SandboxError unless a file operation succeeded."""
     if not result.ok:
         said = result.stderr.text.strip().removeprefix("quarterdeck: ")
         raise SandboxError(f"{what}: {said or result.state}")
-
-
-def _recorded(folder: Path, key: str) -> tuple[dict[str, Any], bytes] | None:
-    """What a dead shim's ledger tells of a key: its end, its tombstone, or nothing."""
-    ledger = Ledger(str(folder))
-    if ledger.states.get(key) == "tombstoned":
-        return {"state": "not_begun"}, b""
-    known = ledger.result(key)
-    return (known[0].to_answer(), known[1]) if known else None
-
-
-def _held(folder: Path) -> bool:
-    """Whether a shim lives: it holds its lock for life, whatever becomes of its pid."""
-    try:
-        fd = os.open(folder / "shim.lock", os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(fd)
-    return False
-
-
-async def _reach(folder: Path) -> socket.socket | None:
-    """Connect to the folder's shim, waiting for one that is just starting. None: it is dead."""
-    deadline = time.monotonic() + DELETE_S
-    while True:
-        try:
-            return client.connect(folder)
-        except client.Broken:
-            if not _held(folder) or time.monotonic() > deadline:
-                return None
-            await asyncio.sleep(0.005)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what a shim left: processes (by pid and start time), control groups, the folder. No process is waited for."""
-    with contextlib.suppress(OSError, ValueError):
-        if _held(folder):
-            os.kill(int((folder / "shim.lock").read_bytes()), signal.SIGKILL)
-    with contextlib.suppress(OSError, ValueError):
-        for line in (folder / "remains").read_text().splitlines():
-            _, pid, started = line.split(" ")
-            if started and start_time(int(pid)) == started:
-                os.kill(int(pid), signal.SIGKILL)
-    with contextlib.suppress(OSError, ValueError, EOFError):
-        made = marshal.loads((folder / "plan").read_bytes())
-        Group(made["group"], made["groups"]).remove(time.monotonic() + SWEEP_S)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is(fd: int, path: Path) -> bool:
-    """Whether the descriptor is the file that `path` names now."""
-    try:
-        return os.path.samestat(os.fstat(fd), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-@contextlib.asynccontextmanager
-async def _locked(path: Path) -> AsyncIterator[None]:
-    """Hold a file's lock: only one process makes or deletes an environment at a time."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                await asyncio.sleep(0.01)
-                continue
-            if _is(fd, path):
-                break
-            os.close(fd)  # whoever deleted the environment deleted the lock with it
-            fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        yield
-    finally:
-        os.close(fd)

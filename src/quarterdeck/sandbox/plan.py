@@ -11,6 +11,8 @@ import platform
 import py_compile
 import resource
 import shutil
+import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -73,14 +75,19 @@ def bwrap() -> str:
 
 @functools.cache
 def groups() -> dict[str, str]:
-    """Where control groups can be made, measured by making one."""
+    """Where control groups can be made, measured by making one and moving a process into it."""
     found = cgroups.parents()
+    if not found:
+        return {}
+    group = cgroups.Group(f"quarterdeck-trial-{os.getpid()}", found)
     try:
-        group = cgroups.Group(f"quarterdeck-trial-{os.getpid()}", found)
         group.make(1 << 30, 100, 1.0)
-        group.remove(0.0)
+        with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as trial:
+            group.add(trial.pid)
     except OSError:
         return {}
+    finally:
+        group.remove(time.monotonic() + 0.5)
     return found
 
 

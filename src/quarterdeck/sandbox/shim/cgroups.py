@@ -1,7 +1,7 @@
 """Control groups, version 1 and 2: where they are writable they enforce memory, processes and processor time of an environment."""
 
 # pathlib and contextlib are not used: importing them costs milliseconds of every cold start.
-# ruff: noqa: PTH103, PTH106, PTH110, PTH112, PTH120, PTH123
+# ruff: noqa: PTH103, PTH106, PTH110, PTH112, PTH123
 from __future__ import annotations
 
 import os
@@ -39,20 +39,21 @@ def parents() -> dict[str, str]:
     return found or _unified(groups.get("", "/"))
 
 
+def ancestors(path: str) -> list[str]:
+    """The folders above a version 2 group, nearest first; the group itself holds processes, so it cannot hand controllers down."""
+    parts = [part for part in path.split("/") if part]
+    return ["/".join([ROOT, *parts[:depth]]) for depth in range(max(len(parts) - 1, 0), -1, -1)]
+
+
 def _unified(path: str) -> dict[str, str]:
     """Version 2: the nearest ancestor that we own and that hands its controllers down (a delegated slice, or the root)."""
-    folder = ROOT + path.rstrip("/")
     if not os.path.exists(f"{ROOT}/cgroup.controllers"):
         return {}
-    while folder.startswith(ROOT):
-        folder = os.path.dirname(folder) if folder != ROOT and folder == ROOT + path.rstrip("/") else folder
+    for folder in ancestors(path):
         if os.access(folder, os.W_OK) and os.access(f"{folder}/cgroup.procs", os.W_OK):
             handed = _hand_down(folder)
             if handed:
                 return dict.fromkeys(handed, folder)
-        if folder == ROOT:
-            break
-        folder = os.path.dirname(folder)
     return {}
 
 

@@ -10,7 +10,7 @@ import sys
 import time
 
 from . import launch
-from .main import kill
+from .processes import kill
 
 TRIAL_S = 3.0
 FIELDS = ("Uid", "CapEff", "CapBnd", "NoNewPrivs", "Seccomp")
