@@ -19,7 +19,7 @@ from quarterdeck.workflows.review.workflow import run_plan
 
 from .repair import script
 from .show import SceneFailed, Show
-from .suite import head_job, run_head
+from .suite import head_job, run_head, suite_run
 
 TASK = (
     "One test of the project in `{project}` fails. Run the tests with `{command}`, find the bug in the sources, and repair it. "
@@ -49,6 +49,7 @@ async def repaired(ctx: Context, value: Any) -> Repair:
     """Run the tests, let the agent work, run the tests again: what it says of itself counts for nothing."""
     job = await head_job(ctx, value)
     runs = await ctx.stage("tests before", run_head, job)
+    before = suite_run(job, runs)
     project, python = job.tree, job.interpreter
     # -B: several edits within a second must not be answered from stale byte code.
     task = TASK.format(project=project, command=f"cd {project} && {python} -B -m pytest -q -p no:cacheprovider")
@@ -59,7 +60,6 @@ async def repaired(ctx: Context, value: Any) -> Repair:
     after = await run_plan(ctx, plan)
     compare = ["diff", "-ruN", "--exclude=__pycache__", "/workspace/head", project]
     diff = await ctx.shell(compare, name="diff", effect="read_only")
-    before = next(r for r in runs if r.name == job.name("run"))
     return Repair(_counts(job, before), _counts(job, after), diff.stdout.text, answer.text)
 
 

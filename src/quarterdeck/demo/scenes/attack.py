@@ -14,7 +14,7 @@ from quarterdeck.workflows import Context, workflow
 from quarterdeck.workflows.review import prepare
 
 from .show import SceneFailed, Show
-from .suite import head_job, run_head
+from .suite import head_job, run_head, suite_run
 
 PRINTED = re.compile(r"^ATTACK (.+): (.+)$", re.M)
 
@@ -24,8 +24,7 @@ async def attacked(ctx: Context, value: Any) -> str:
     """Run the head's tests as a review does. Returns what pytest printed."""
     job = await head_job(ctx, value)
     runs = await ctx.stage("tests", run_head, job)
-    ran = [run for run in runs if run.name == job.name("run")]
-    return ran[0].stdout if ran else ""
+    return suite_run(job, runs).stdout
 
 
 class Listener:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from quarterdeck.config import Config, default_home, load_config
-from quarterdeck.protocol.errors import QuarterdeckError
+from quarterdeck.protocol.errors import QuarterdeckError, StoreError
 
 KEPT = 3
 """So many earlier showings keep their folder: the commands that they printed still work."""
@@ -115,13 +115,17 @@ class Show:
 
 
 def open_show(home: Path | None, seed: int, model: str) -> Show:
-    """Make room for a showing, in `home` or in the demo's own HOME beside the user's; the oldest showings go."""
+    """Make room for a showing, in `home` or in the demo's own HOME beside the user's; the oldest showings go. StoreError."""
     place = (home or default_home() / "demo").absolute()
     shows = place / "shows"
-    shows.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for old in sorted(shows.iterdir(), key=lambda p: p.stat().st_mtime)[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
-    return Show(place, Path(tempfile.mkdtemp(prefix=f"seed-{seed}-", dir=shows)), seed, model, given_home=home is not None)
+    try:
+        shows.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for old in sorted(shows.iterdir(), key=lambda p: p.stat().st_mtime)[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"seed-{seed}-", dir=shows))
+    except OSError as error:
+        raise StoreError(f"{shows} cannot be written: {error.strerror}.", hint="Choose another place with --home.") from error
+    return Show(place, folder, seed, model, given_home=home is not None)
 
 
 def shown(path: Path) -> str:

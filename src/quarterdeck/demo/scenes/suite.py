@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 
+from quarterdeck.protocol.errors import BadInput
 from quarterdeck.workflows import Context
 from quarterdeck.workflows.review import derive
 from quarterdeck.workflows.review.host import Request
 from quarterdeck.workflows.review.model import RawRun
-from quarterdeck.workflows.review.suites import Job, next_plan
+from quarterdeck.workflows.review.suites import Job, next_plan, problems
 from quarterdeck.workflows.review.workflow import intake, run_plan
 
 
@@ -33,3 +34,12 @@ async def run_head(ctx: Context, job: Job) -> list[RawRun]:
     while (plan := next_plan(job, runs)) is not None:
         runs.append(await run_plan(ctx, plan))
     return runs
+
+
+def suite_run(job: Job, runs: list[RawRun]) -> RawRun:
+    """The run of the suite itself. BadInput says why it never came to that."""
+    for run in runs:
+        if run.name == job.name("run"):
+            return run
+    why = "; ".join(f"{missing.what}: {missing.why}" for missing in problems(job, runs))
+    raise BadInput(f"The tests could not be run: {why or 'nobody knows why'}", hint="Their wheels are fetched once, over the network.")
