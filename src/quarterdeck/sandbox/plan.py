@@ -75,20 +75,21 @@ def bwrap() -> str:
 
 @functools.cache
 def groups() -> dict[str, str]:
-    """Where control groups can be made, measured by making one and moving a process into it."""
-    found = cgroups.parents()
-    if not found:
-        return {}
-    group = cgroups.Group(f"quarterdeck-trial-{os.getpid()}", found)
+    """Where control groups can be made: {controller: folder}, each measured by making one and moving a process into it."""
+    return {controller: folder for controller, folder in cgroups.parents().items() if _holds(controller, folder)}
+
+
+def _holds(controller: str, folder: str) -> bool:
+    group = cgroups.Group(f"quarterdeck-trial-{os.getpid()}", {controller: folder})
     try:
         group.make(1 << 30, 100, 1.0)
         with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as trial:
             group.add(trial.pid)
     except OSError:
-        return {}
+        return False
     finally:
         group.remove(time.monotonic() + 0.5)
-    return found
+    return True
 
 
 def kernel() -> tuple[int, int]:
