@@ -27,7 +27,7 @@ def main(home: Path | None, seed: int, model: str, scene: str = "") -> int:
     try:
         failures = asyncio.run(_showing(show, (scene,) if scene else ("review", *SCENES)))
     except KeyboardInterrupt:
-        show.say("stopped")
+        show.say(f"stopped; what was begun is listed by: {show.command('runs')}")
         return 130
     if failures:
         show.say(f"failed: {', '.join(failures)}")
