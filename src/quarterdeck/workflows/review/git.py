@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from ...protocol.errors import BadInput, ConfigError, StoreError
+from .scratch import Scratch
 
 TIMEOUT_S = 120.0
 MAX_OUTPUT = 256 << 20
@@ -58,15 +59,15 @@ class Git:
         if not self.program:
             raise ConfigError("git is not installed, or not on PATH.", hint="apt-get install git")
         try:
-            self._folder = tempfile.TemporaryDirectory(prefix="quarterdeck-git-")
-            self.shadow = Path(self._folder.name)
+            self._folder = Scratch("quarterdeck-git-")
+            self.shadow = self._folder.path
             (self.shadow / ".gitconfig").write_text(_GLOBAL_CONFIG)
         except OSError as error:
             raise StoreError(f"No temporary folder can be made: {error.strerror}.", hint="Free disk space, or set TMPDIR.") from error
         self._objects = ""
 
     def close(self) -> None:
-        self._folder.cleanup()
+        self._folder.close()
 
     def attach(self, objects: str, object_format: str, shallow: bytes) -> None:
         """Make the shadow: `objects` is the repository's object folder, `shallow` the content of its `shallow` file."""

@@ -27,6 +27,7 @@ from packaging.requirements import Requirement
 from quarterdeck.protocol.environment import Bind
 
 from ..model import NotChecked
+from ..scratch import Scratch
 from .requirements import Requirements, canonical, read_requirement
 
 FORMAT = 1
@@ -121,12 +122,21 @@ def _environment() -> dict[str, str]:
     return {**kept, "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "NO_COLOR": "1"}
 
 
+_LEASHED = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9)
+if os.getppid() == int(sys.argv[1]):
+    os.execvp(sys.argv[2], sys.argv[2:])
+"""
+"""Starts a command that is killed when this process dies, however that happens (PR_SET_PDEATHSIG)."""
+
+
 def _run(argv: Sequence[str], cwd: Path, timeout_s: float) -> tuple[int, str]:
     """Run in a process group of its own, so that a timeout ends helpers too. Answers (exit code, both streams)."""
     process = subprocess.Popen(
-        argv,
+        [sys.executable, "-I", "-S", "-c", _LEASHED, str(os.getpid()), *argv],
         cwd=cwd,
-        env=_environment(),
+        env=_environment() | {"TMPDIR": str(cwd.parent)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -210,7 +220,7 @@ def _cached(folder: Path) -> Wheelhouse | None:
 
 
 def _sweep(cache: Path) -> None:
-    """Remove what a killed download left behind more than a week ago."""
+    """Remove incomplete and broken sets of more than a week ago."""
     for stale in cache.glob(".tmp-*"):
         try:
             if time.time() - stale.stat().st_mtime > 7 * 86_400:
@@ -229,7 +239,6 @@ def _publish(house: Wheelhouse, built: Path, folder: Path, cache: Path) -> Wheel
         except OSError:
             other = _cached(folder)
             if other is not None:
-                shutil.rmtree(built, ignore_errors=True)
                 return msgspec.structs.replace(other, cached=False, log=house.log)
             # A folder without its record is broken: set it aside, then try again.
             folder.rename(Path(tempfile.mkdtemp(prefix=".tmp-", dir=cache)) / "broken")
@@ -250,19 +259,23 @@ def fetch(needs: Wanted, cache: Path, python: str = sys.executable, *, timeout_s
         return known
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)
     _sweep(cache)
-    built = Path(tempfile.mkdtemp(prefix=".tmp-", dir=cache))
+    with Scratch("part-", cache) as scratch:
+        return _fetch(checked, python, name, cache, scratch.path, timeout_s)
+
+
+def _fetch(needs: Wanted, python: str, name: str, cache: Path, scratch: Path, timeout_s: float) -> Wheelhouse:
+    """Download into `scratch`, and move what came to its name in `cache`."""
+    empty, built = scratch / "empty", scratch / "wheels"
+    empty.mkdir()
+    built.mkdir()
     built.chmod(0o755)
-    with tempfile.TemporaryDirectory(prefix="quarterdeck-pip-") as empty:
-        pip = _pip(python, Path(empty))
-        if not pip:
-            shutil.rmtree(built, ignore_errors=True)
-            return Wheelhouse(
-                name, missing=(f"pip is not installed for {python}, so nothing was downloaded (run: {python} -m ensurepip).",)
-            )
-        download = _Downloader(pip, built, cache / "http", Path(empty), timeout_s)
-        download.add(checked.install)
-        install, download.have = tuple(download.have), []
-        download.add(checked.build)
+    pip = _pip(python, empty)
+    if not pip:
+        return Wheelhouse(name, missing=(f"pip is not installed for {python}, so nothing was downloaded (run: {python} -m ensurepip).",))
+    download = _Downloader(pip, built, cache / "http", empty, timeout_s)
+    download.add(needs.install)
+    install, download.have = tuple(download.have), []
+    download.add(needs.build)
     house = Wheelhouse(
         name=name,
         wheels=tuple(sorted(p.name for p in built.glob("*.whl"))),
@@ -271,9 +284,8 @@ def fetch(needs: Wanted, cache: Path, python: str = sys.executable, *, timeout_s
         log="\n".join(download.log)[-LOG_BYTES:],
     )
     if not house.wheels:
-        shutil.rmtree(built, ignore_errors=True)
         return house
     if download.offline or download.tries >= MAX_TRIES or any("was used up" in m for m in house.missing):
-        house = msgspec.structs.replace(house, name=f"{name}-{built.name[5:]}")
+        house = msgspec.structs.replace(house, name=f"{name}-{scratch.name[5:]}")
         return _publish(house, built, cache / f".tmp-{house.name}", cache)
-    return _publish(house, built, folder, cache)
+    return _publish(house, built, cache / name, cache)
