@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import re
@@ -69,10 +70,10 @@ async def in_the_log(home: Path) -> dict[str, int]:
 
 async def test_a27_a28_the_whole_demo(tmp_path: Path) -> None:
     """From a fresh HOME: the review, the five scenes, and figures that the report and the log bear out."""
-    done = demo(tmp_path, "--seed", "4")
+    done = demo(tmp_path, "--seed", "5")
     out = done.stdout
     assert done.returncode == 0, out + done.stderr
-    assert out.splitlines()[0].startswith("Quarterdeck's demo, seed 4")
+    assert out.splitlines()[0].startswith("Quarterdeck's demo, seed 5")
     assert "\x1b" not in out
     scenes = blocks(out)
     assert list(scenes) == list(SCENES)
@@ -85,7 +86,7 @@ async def test_a27_a28_the_whole_demo(tmp_path: Path) -> None:
     seeded, found, false = number(r"findings: seeded (\d+), found (\d+), false (\d+)", out)
     table = out.partition("reported as")[2].partition("report:")[0].strip().splitlines()
     assert seeded == len([line for line in table if not line.startswith("  false")])
-    assert (found, false) == (seeded, 0)
+    assert (seeded, found, false) == (7, 7, 0)  # this seed plants a fault of every kind
     named = " ".join(table)
     assert all(finding["rule"] in named for finding in report["findings"])
     assert all(test["id"] in named for test in report["tests"]["newly_failing"])
@@ -199,6 +200,7 @@ def test_a28_a_real_model_is_named_in_the_banner(
 @pytest.mark.slow
 async def test_a28_precision_and_recall_over_twenty_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twenty whole reviews. Nothing is missed and nothing is made up."""
+    faulthandler.cancel_dump_traceback_later()  # pytest's own alarm: this test rightly takes minutes
     monkeypatch.setattr(show.Show, "say", lambda self, text="": None)
     seeded = found = true = false = 0
     wrong: list[str] = []

@@ -15,7 +15,7 @@ def add(app: typer.Typer) -> None:
 
 
 def demo(
-    seed: Annotated[int, typer.Option("--seed", metavar="N", envvar="DEMO_SEED", help="Which faults the pull request has.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", envvar="DEMO_SEED", help="Which faults are planted; 7 has all kinds.")] = 7,
     model: Annotated[str, typer.Option("--model", metavar="PROVIDER/NAME", envvar="DEMO_MODEL", help="Use a real model.")] = "",
     scene: Annotated[str, typer.Option("--scene", metavar="NAME", help="Play only: review, attack, agent, kill, ask, tamper.")] = "",
     home: Home = None,
@@ -27,7 +27,7 @@ def demo(
     \b
     Examples:
       quarterdeck demo
-      quarterdeck demo --seed 7
+      quarterdeck demo --seed 12
       quarterdeck demo --scene kill
       quarterdeck demo --model ollama/NAME
     """
