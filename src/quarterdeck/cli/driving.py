@@ -7,20 +7,19 @@ import contextlib
 import os
 import signal
 import sys
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from quarterdeck.app import Runtime
 from quarterdeck.config import load_config
-from quarterdeck.kernel.lease import proven_dead
 from quarterdeck.protocol.records import ENDED, Run
 from quarterdeck.store import Store
 
 from .ending import conclude
 from .face import Face
 from .progress import Display
+from .reading import live
 
 Begin = Callable[[Runtime], Awaitable[tuple[str, bool]]]
 """Finds or submits a run: (run, whether it is new)."""
@@ -86,11 +85,7 @@ async def _settle(runtime: Runtime, root: str, face: Face, display: Display, int
 
 async def live_owner(store: Store, root: str) -> str | None:
     """The process that drives a run of this tree now, if it lives."""
-    now = time.time_ns() // 1000
-    for run in await store.tree(root):
-        if run.owner and run.state not in ENDED and run.lease_until > now and not proven_dead(run.owner):
-            return run.owner
-    return None
+    return next((run.owner for run in await store.tree(root) if run.state not in ENDED and live(run)), None)
 
 
 async def follow(store: Store, root: str, display: Display) -> bool:
@@ -162,6 +157,7 @@ def check_model(runtime: Runtime, model: str) -> str:
     return chosen
 
 
-def origin_of(policy: Path | None) -> dict[str, str]:
+def origin_of(runtime: Runtime) -> dict[str, str]:
     """What a run's submission says of where it came from; who resumes it elsewhere needs it."""
-    return {"policy": str(policy.absolute())} if policy else {}
+    policy = runtime.config["policy"]
+    return {"policy": str(Path(policy).expanduser().absolute())} if policy else {}

@@ -34,6 +34,20 @@ from .face import Face, print_error
 from .words import clean, one_line, plural, seconds, usd
 
 SCHEMA = "quarterdeck.run/1"
+COUNTS = (
+    "findings",
+    "high",
+    "medium",
+    "low",
+    "conventions",
+    "newly_failing",
+    "newly_passing",
+    "flaky",
+    "dropped",
+    "not_checked",
+    "tickets",
+)
+"""Of a review's counts, those that fit into one line; the report has all."""
 STUCK = ("nondeterministic", "stuck")
 """What a run waits for when its code, its model or its tools must be mended first."""
 
@@ -156,7 +170,7 @@ def _print_result(document: Mapping[str, Any], face: Face) -> None:
     elif document["name"] == "agent-task" and isinstance(result, dict) and "patch" in result:
         _print_agent(result, face)
     else:
-        face.out(clean(result) if isinstance(result, str) else json.dumps(result, indent=2, ensure_ascii=False))
+        face.out(clean(result).rstrip("\n") if isinstance(result, str) else json.dumps(result, indent=2, ensure_ascii=False))
     face.note(_footer(document, face))
 
 
@@ -164,9 +178,9 @@ def _print_review(document: Mapping[str, Any], result: Mapping[str, Any], face: 
     style = {"pass": "green", "could-not-run": "yellow"}.get(result["verdict"], "red")
     face.out(face.style(f"{result['verdict']}: {result['headline']}", style))
     counts = result.get("counts") or {}
-    said = ", ".join(f"{value} {clean(str(key)).replace('_', ' ')}" for key, value in counts.items() if isinstance(value, int) and value)
+    said = [f"{clean(key).replace('_', ' ')} {counts[key]}" for key in COUNTS if counts.get(key)]
     if said and not face.quiet:
-        face.out(said)
+        face.out(", ".join(said))
     face.out(f"report: {clean(result['report'])}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -87,22 +88,26 @@ def run_command(args: list[str]) -> int:
         _hush()
         return 0
     except Exception as error:
-        if hasattr(error, "format_message"):  # what Typer raises for a wrong command line; its class is private
-            print_error("Usage", *_usage(error, args), json_wanted=wanted)
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error)
+        elif hasattr(error, "format_message"):  # what Typer raises for a wrong command line; its class is private
+            print_error("Usage", *_usage(error), json_wanted=wanted)
         else:
             print_error(*_crash(error), json_wanted=wanted)
     return 2
 
 
-def _usage(error: Exception, args: list[str]) -> tuple[str, str]:
+def _usage(error: Exception) -> tuple[str, str]:
     """A wrong command line in words, with what was probably meant."""
     from difflib import get_close_matches
 
     message = str(error.format_message()).strip()  # type: ignore[attr-defined]
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "quarterdeck"
-    choices = [str(c) for c in getattr(getattr(getattr(error, "param", None), "type", None), "choices", ())]
-    near = [n for word in args for n in get_close_matches(word.rpartition("=")[2], choices, 1) if word.rpartition("=")[2] not in choices]
+    wrong = re.search(r"'([^']*)' is not one of (.*)\.$", message)
+    choices = [c.strip(" '") for c in wrong[2].split(",")] if wrong else []
+    near = get_close_matches(wrong[1], choices, 1) if wrong else []
+    message = message.replace("Value error, ", "")
     options = list(getattr(error, "possibilities", None) or ())
     if near:
         return message, f"Did you mean {near[0]!r}?"

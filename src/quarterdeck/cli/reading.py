@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from quarterdeck.protocol.errors import NotFound
 
 if TYPE_CHECKING:
+    from quarterdeck.protocol.records import Run
     from quarterdeck.store import Store
 
 
@@ -34,6 +35,15 @@ def opened(home: Path) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+def live(run: Run) -> bool:
+    """Whether a process drives this run now."""
+    import time
+
+    from quarterdeck.kernel.lease import proven_dead
+
+    return bool(run.owner) and run.lease_until > time.time_ns() // 1000 and not proven_dead(run.owner or "")
 
 
 async def resolve(store: Store, text: str) -> str:

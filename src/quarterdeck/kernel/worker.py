@@ -23,6 +23,7 @@ from .log import Key
 
 DeciderFactory = Callable[[Handle], Decider]
 POLL_S = 0.1
+CANCELLED = End("cancelled", error={"type": "Cancelled", "message": "cancelled on request", "hint": ""})
 
 
 def _ignore_record(run: Run, record: Record) -> None:
@@ -115,7 +116,11 @@ class Worker:
             try:
                 decider = self.factories[run.kind](handle)
             except QuarterdeckError as error:  # its code, model or tools are not here: nothing is lost, it waits until they are
-                await self._park(handle, f"stuck: {error.message} {error.hint}".strip())
+                await self._read_inbox(handle)
+                if handle.log.cancelling:
+                    await self._finish(handle, CANCELLED)
+                else:
+                    await self._park(handle, f"stuck: {error.message} {error.hint}".strip())
                 return
             await self._loop(handle, decider, flight)
         except LostLease:
@@ -149,7 +154,7 @@ class Worker:
             for key in [k for k, t in flight.items() if t.done()]:
                 flight.pop(key).result()
             if handle.stopping == "cancel" and not flight:
-                await self._finish(handle, End("cancelled", error={"type": "Cancelled", "message": "cancelled on request", "hint": ""}))
+                await self._finish(handle, CANCELLED)
                 return
             commands = [] if handle.stopping == "cancel" else decider.advance(handle.log)
             end = next((c for c in commands if isinstance(c, End)), None)

@@ -84,22 +84,21 @@ def cancel(run: RunId, reason: Reason = "", home: Home = None, json: Json = Fals
     from quarterdeck.protocol.records import ENDED
 
     from ..driving import live_owner
-    from ..known import make_known, origin_policy
     from ..reading import existing_home, root_and_submission
 
     face = Face(home, json=json, no_color=no_color)
 
     async def main() -> dict[str, object]:
         async with Runtime(existing_home(face.home)) as runtime:
-            root, body = await root_and_submission(runtime.store, run)
+            root, _ = await root_and_submission(runtime.store, run)
             await runtime.cancel(root, reason)
             holder = await live_owner(runtime.store, root)
             if holder is None:
-                # Nobody drives it: this process ends it, which needs its code only if it is at hand.
-                make_known(runtime, body)
-                await runtime.drive(root)
+                # Nobody drives it: this process ends it and its children, which needs none of their code.
+                for _ in await runtime.store.tree(root):
+                    await runtime.drive(root)
             row = await runtime.store.run(root)
-            return {"run": root, "state": row.state, "driven_by": holder or "", "policy": str(origin_policy(body) or "")}
+            return {"run": root, "state": row.state, "driven_by": holder or ""}
 
     done = asyncio.run(main())
     face.document({"schema": "quarterdeck.cancel/1", "run": done["run"], "state": done["state"]})

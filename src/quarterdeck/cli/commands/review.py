@@ -66,7 +66,7 @@ def review(
         )  # fmt: skip
         key = request_key("review", {k: v for k, v in value.items() if k != "out"})
         started = await runtime.start(
-            work, value, key=key, model=chosen, labels=("untrusted:pr",), trust="operator", origin=origin_of(policy)
+            work, value, key=key, model=chosen, labels=("untrusted:pr",), trust="operator", origin=origin_of(runtime)
         )
         face.note(f"{'review' if started[1] else 'resuming unfinished review'} {started[0]}: {value['span']['label']}")
         return started

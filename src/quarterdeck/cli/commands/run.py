@@ -56,7 +56,7 @@ def run(
     async def begin(runtime: Runtime) -> tuple[str, bool]:
         chosen = check_model(runtime, model or work.model)
         runtime.functions.add(tools)
-        origin = origin_of(policy) | {"file": str(file)}
+        origin = origin_of(runtime) | {"file": str(file)}
         started = await runtime.start(work, given, key=request_key("run", str(file), work.name, given, chosen), model=chosen, origin=origin)
         face.note(f"{'run' if started[1] else 'resuming unfinished run'} {started[0]}: {work.name}")
         return started

@@ -38,7 +38,7 @@ def runs(
     """
     import asyncio
 
-    from ..reading import opened, resolve
+    from ..reading import live, opened, resolve
 
     face = Face(home, json=json, no_color=no_color)
 
@@ -56,8 +56,9 @@ def runs(
     rows = [("RUN", "STATE", "WHAT", "STARTED", "TOOK", "")]
     for run in found:
         took = seconds((run.ended_at - run.created_at) / 1e6) if run.ended_at else ""
+        state_now = "interrupted" if run.state == "running" and not live(run) else run.state
         what = clean(run.name) + (f" (of {short(run.parent)})" if run.parent else "")
-        rows.append((run.id, run.state, what, when(run.created_at), took, one_line(run.waiting or "", 60)))
+        rows.append((run.id, state_now, what, when(run.created_at), took, one_line(run.waiting or "", 60)))
     for line, run in zip(columns(rows), [None, *found], strict=True):
         face.out(face.style(line, STYLE.get(run.state, "dim") if run else "bold"))
     return 0
