@@ -16,17 +16,21 @@ from typing import Any
 import pytest
 
 from quarterdeck import Runtime
-from quarterdeck.demo.scenes import SCENES, agent, attack, main, show
-from quarterdeck.demo.scenes.review import play as play_review
+from quarterdeck.demo.scenes import SCENES, agent, attack, main, play, review, show, tamper
 from quarterdeck.protocol.errors import BadInput
 from quarterdeck.testing import Reply, ScriptedModel
 
 SCENE_LINES = 6
 
 
-def demo(home: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-    argv = [str(Path(sys.executable).parent / "quarterdeck"), "demo", "--home", str(home), *words]
-    return subprocess.run(argv, env=os.environ | env, capture_output=True, text=True, timeout=400, check=False)
+def demo_command(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """One of our commands as a person starts it."""
+    argv = [str(Path(sys.executable).parent / "quarterdeck"), *words, "--home", str(home)]
+    return subprocess.run(argv, env=os.environ, capture_output=True, text=True, timeout=400, check=False)
+
+
+def demo(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return demo_command(home, "demo", *words)
 
 
 def blocks(out: str) -> dict[str, list[str]]:
@@ -164,6 +168,50 @@ def test_an_attack_that_gets_through_fails_the_scene() -> None:
             attack._check(printed, whole, reached)
 
 
+async def test_a27_exactly_one_byte_of_the_copy_is_changed(tmp_path: Path) -> None:
+    """Of two runs that ended alike, only the named one no longer verifies."""
+    copy = tmp_path / "copied.db"
+    async with Runtime(tmp_path) as runtime:
+        runs = []
+        for _ in range(2):
+            run, _created = await runtime.start(tamper.verdict)
+            await runtime.drive(run)
+            runs.append(run)
+    tamper._copy(tmp_path / "quarterdeck.db", copy)
+    before = copy.read_bytes()
+    change = tamper._tamper(copy, runs[1])
+    after = copy.read_bytes()
+    assert [i for i, (old, new) in enumerate(zip(before, after, strict=True)) if old != new] == [change.offset]
+    verified = [demo_command(tmp_path, "audit", "verify", run, "--database", str(copy)) for run in runs]
+    assert [done.returncode for done in verified] == [0, 1]
+    assert f"leaf {change.seq}" in verified[1].stdout
+
+
+def test_a_scene_with_a_bug_of_its_own_does_not_hide_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def broken(one: show.Show) -> list[str]:
+        raise OSError("disk on fire")
+
+    async def fine(one: show.Show) -> list[str]:
+        return ["all is well"]
+
+    async def long(one: show.Show) -> list[str]:
+        return ["line"] * SCENE_LINES
+
+    monkeypatch.setattr(attack, "play", broken)
+    monkeypatch.setattr(agent, "play", fine)
+    monkeypatch.setattr(tamper, "play", long)
+    monkeypatch.setattr(play, "SCENES", ("attack", "agent", "tamper"))
+    monkeypatch.setattr(review, "play", broken)
+    assert main(tmp_path, 1, "") == 1
+    out = capsys.readouterr().out
+    assert out.count("FAILED: OSError: disk on fire") == 2
+    assert "all is well" in out
+    assert "lines, and 6 are allowed" in out
+    assert out.rstrip().endswith("failed: review, attack, tamper")
+
+
 def test_an_unknown_scene_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no scene 'juggling'"):
         main(tmp_path, 1, "", "juggling")
@@ -205,7 +253,7 @@ async def test_a28_precision_and_recall_over_twenty_seeds(tmp_path: Path, monkey
     seeded = found = true = false = 0
     wrong: list[str] = []
     for seed in range(20):
-        judged = (await play_review(show.open_show(tmp_path, seed, ""))).score
+        judged = (await review.play(show.open_show(tmp_path, seed, ""))).score
         seeded, found = seeded + judged.seeded, found + judged.found
         true, false = true + judged.true, false + len(judged.false)
         wrong += [f"seed {seed} missed {fault}" for fault, hits in judged.matches if not hits]

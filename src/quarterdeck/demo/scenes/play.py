@@ -47,7 +47,7 @@ async def _showing(show: Show, parts: tuple[str, ...]) -> list[str]:
     if "review" in parts:
         try:
             reviewed = await review.play(show)
-        except QuarterdeckError as error:
+        except Exception as error:  # whatever it is, the scenes can still be shown
             failed.append("review")
             show.say(_why(error))
     scenes = [part for part in parts if part != "review"]
@@ -79,9 +79,10 @@ async def _scene(show: Show, name: str) -> tuple[bool, list[str]]:
         if len(lines) > MAX_LINES:
             raise SceneFailed(f"The scene has {len(lines)} lines, and {MAX_LINES} are allowed.")
         return True, lines
-    except QuarterdeckError as error:
+    except Exception as error:  # whatever it is, the other scenes can still be shown
         return False, [first, _why(error), last]
 
 
-def _why(error: QuarterdeckError) -> str:
-    return f"  FAILED: {error.message} {error.hint}".rstrip()
+def _why(error: Exception) -> str:
+    words = f"{error.message} {error.hint}".rstrip() if isinstance(error, QuarterdeckError) else f"{type(error).__name__}: {error}"
+    return f"  FAILED: {words}"

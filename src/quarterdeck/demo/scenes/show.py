@@ -69,7 +69,7 @@ class Show:
         if on_path is not None and Path(on_path).resolve() == script.resolve():
             return "quarterdeck"
         here = Path.cwd()
-        return str(script.relative_to(here)) if script.is_relative_to(here) else str(script)
+        return shlex.quote(str(script.relative_to(here) if script.is_relative_to(here) else script))
 
     def command(self, *words: str) -> str:
         """A command line of ours on this showing's HOME, as a person would type it."""
@@ -131,4 +131,4 @@ def open_show(home: Path | None, seed: int, model: str) -> Show:
 def shown(path: Path) -> str:
     """A path as people write it."""
     home = Path.home()
-    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) and path != home else shlex.quote(str(path))
+    return f"~/{shlex.quote(str(path.relative_to(home)))}" if path.is_relative_to(home) and path != home else shlex.quote(str(path))
