@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,7 +20,7 @@ from quarterdeck.memory import MemoryReader, MemoryWriter, build_context
 from quarterdeck.outbox import Channel, FileChannel, Publisher
 from quarterdeck.protocol.actions import ActionKey, ActionRequest, Outcome, Permit, Probe, Resource
 from quarterdeck.protocol.canonical import digest
-from quarterdeck.protocol.environment import Toolbox
+from quarterdeck.protocol.environment import Limits, Toolbox
 from quarterdeck.protocol.errors import ActionFailed, BadInput, ConfigError, Denied, NotFound
 from quarterdeck.protocol.ids import bare, new_id
 from quarterdeck.protocol.ports import ActionContext, Driver, Executor
@@ -120,6 +121,15 @@ class Runtime:
         return self._driver
 
     @property
+    def limits(self) -> Limits:
+        """What an environment may use, from the settings of `[sandbox]`."""
+        mega = {name: self.config[f"sandbox.{name}_mb"] << 20 for name in ("memory", "workspace", "tmp")}
+        return Limits(
+            memory_bytes=mega["memory"], workspace_bytes=mega["workspace"], tmp_bytes=mega["tmp"],
+            pids=self.config["sandbox.pids"], cpu=self.config["sandbox.cpu"],
+        )  # fmt: skip
+
+    @property
     def models(self) -> Models:
         if self._models is None:
             from quarterdeck.models import Models, prices_from, providers_from
@@ -141,7 +151,7 @@ class Runtime:
             "report": ReportChannel(self.store.blobs),
         }
         owners: dict[str, Executor] = {
-            "step": self.steps, "environment": EnvironmentExecutor(late), "runtime": FactsExecutor(self.store),
+            "step": self.steps, "environment": EnvironmentExecutor(late, self.limits), "runtime": FactsExecutor(self.store),
         }  # fmt: skip
         return {
             "shell.exec": ShellExecutor(late), "file.read": FileReader(late, self.store.blobs),
@@ -170,7 +180,9 @@ class Runtime:
         model = (handle.log.submitted.get("model") or "") or found.model or self.config["model"]
 
         def start() -> Coroutine[Any, Any, Any]:
-            context = Context(handle.run.id, handle.run.environment or "", replay, self.steps, self.store.blobs, model, _toolbox)
+            context = Context(
+                handle.run.id, handle.run.environment or "", replay, self.steps, self.store.blobs, model, _toolbox, self.limits
+            )
             coroutine: Coroutine[Any, Any, Any] = found.start(context, handle.log.input)
             return coroutine
 
@@ -202,6 +214,8 @@ class Runtime:
 
         `origin` says where its code and its policy lie, for whoever resumes it in another process.
         """
+        if chosen := model or self.config["model"] or work.model:
+            self.require_model(chosen)
         run = new_id("run")
         kind = "workflow" if isinstance(work, Workflow) else "agent"
         body: dict[str, Any] = {"actor": self.actor, "trust": trust, "labels": list(labels), "kind": kind, "name": work.name}
@@ -223,6 +237,18 @@ class Runtime:
         cap = round(budget_usd * 1e6) if budget_usd is not None else self.config.micro_usd("budget_usd")
         await self._project_cap()
         return await self.store.submit(new, body, (self.actor, key) if key else None, cap)
+
+    def require_model(self, model: str) -> None:
+        """Raise ConfigError now for a model that no run could call: unknown provider, no key in the environment, no price."""
+        from quarterdeck.models.providers import split_model
+
+        provider, _ = split_model(model, self.models.providers)
+        if provider.api_key_env and not os.environ.get(provider.api_key_env):
+            raise ConfigError(
+                f"The model {model} needs a key, and the environment variable {provider.api_key_env} is not set.",
+                hint=f"export {provider.api_key_env}=…",
+            )
+        self.models.price(model)
 
     async def _project_cap(self) -> None:
         cap = self.config.micro_usd("project_budget_usd")

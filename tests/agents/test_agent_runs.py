@@ -13,7 +13,7 @@ import pytest
 from quarterdeck import Agent, Runtime, tool, workflow
 from quarterdeck.config import Config, load_config
 from quarterdeck.protocol.errors import ActionFailed, ConfigError
-from quarterdeck.testing import Call, ScriptedModel, call, calls, text
+from quarterdeck.testing import Call, ScriptedModel, call, calls, fail, text
 
 
 @tool(effect="read_only")
@@ -93,6 +93,27 @@ def test_an_unknown_model_is_never_free(tmp_path: Path) -> None:
     with scripted(tmp_path, [text("hi")], price=False) as (config, server), pytest.raises((ConfigError, ActionFailed), match="price"):
         Runtime(config=config).run(agent(), "hello")
     assert server.requests == []
+
+
+def test_a_call_that_was_refused_costs_nothing(tmp_path: Path) -> None:
+    """A status is an answer without a bill; only a broken stream is settled at its worst case."""
+    with scripted(tmp_path, [fail(400, "no such thing"), fail(400, "no such thing")]) as (config, _server):
+        runtime = Runtime(config=config)
+
+        async def main() -> Any:
+            run, _ = await runtime.start(agent(), "hello")
+            await runtime.drive(run)
+            return await runtime.store.account(f"run:{run}"), (await runtime.store.run(run)).state
+
+        account, state = runtime._sync(main())
+    assert (account.settled, account.reserved, state) == (0, 0, "failed")
+
+
+def test_a_model_without_its_key_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    runtime = Runtime(tmp_path)
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
+        runtime.run(agent(), "hello", model="openai/gpt-5")
+    assert not (tmp_path / "environments").exists()
 
 
 def test_a_cut_stream_is_tried_again_with_its_own_reservation(tmp_path: Path) -> None:

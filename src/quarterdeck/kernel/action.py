@@ -16,7 +16,16 @@ import msgspec
 
 from quarterdeck.protocol.actions import ActionKey, ActionKind, ActionRequest, Decision, Outcome, Permit
 from quarterdeck.protocol.canonical import digest
-from quarterdeck.protocol.errors import BudgetRefused, LostLease, ModelError, PermitRefused, QuarterdeckError
+from quarterdeck.protocol.errors import (
+    BadInput,
+    BudgetRefused,
+    ConfigError,
+    LostLease,
+    ModelError,
+    PermitRefused,
+    QuarterdeckError,
+    out_of_space,
+)
 from quarterdeck.protocol.ids import new_id
 from quarterdeck.protocol.ports import ActionContext, Budget, Executor, Gate, GateRequest
 from quarterdeck.protocol.records import NewRecord
@@ -183,7 +192,7 @@ class Actions:
         while entry.outcome is None:
             outcome, error = await self._execute(handle, entry)
             again = isinstance(error, ModelError) and error.retryable and entry.attempt < MAX_ATTEMPTS
-            await self._close(handle, entry, outcome, again=again)
+            await self._close(handle, entry, outcome, again=again, free=_never_billed(error))
 
     async def _recover(self, handle: Handle, entry: Entry) -> bool:
         """An earlier owner died in this attempt. Returns True if a new attempt has been started."""
@@ -236,12 +245,16 @@ class Actions:
             if handle.stopping != "cancel":
                 raise
             return Outcome("cancelled", error={"type": "Cancelled", "message": f"{request.name} was cancelled", "hint": ""}), None
-        except QuarterdeckError as error:
-            return Outcome("failed", error={"type": type(error).__name__, "message": error.message, "hint": error.hint}), error
         except Exception as error:  # an executor's or a user's own bug is an outcome of the action, not of the worker
+            if full := out_of_space(error):  # neither: it can be done when there is room
+                raise full from error
+            if isinstance(error, QuarterdeckError):
+                return Outcome("failed", error={"type": type(error).__name__, "message": error.message, "hint": error.hint}), error
             return Outcome("failed", error={"type": type(error).__name__, "message": str(error), "hint": ""}), error
 
-    async def _close(self, handle: Handle, entry: Entry, outcome: Outcome, *, again: bool, collected: bool = False) -> None:
+    async def _close(
+        self, handle: Handle, entry: Entry, outcome: Outcome, *, again: bool, collected: bool = False, free: bool = False
+    ) -> None:
         """Commit the outcome with the ledger and the money; `again` closes the attempt but not the action."""
         request = entry.request
         assert request is not None
@@ -254,7 +267,7 @@ class Actions:
             body["collected"] = True
         if request.kind == "model.call":
             worst = await handle.store.reserved(handle.run.id, entry.seq, entry.attempt)
-            body["cost"] = int(result.get("cost_microusd", worst if ledger != "not_begun" else 0))
+            body["cost"] = int(result.get("cost_microusd", 0 if free or ledger == "not_begun" else worst))
             writes.append(Settle(entry.seq, entry.attempt, body["cost"]))
         grown = tuple(sorted(set(handle.labels) | set(result.get("labels", ()))))
         if grown != handle.labels:
@@ -274,3 +287,8 @@ class Actions:
             run=run.id, project=run.project, epoch=run.epoch, environment=run.environment or "", actor=run.actor, labels=handle.labels,
             stopping=lambda: handle.stopping, progress=handle.progress,
         )  # fmt: skip
+
+
+def _never_billed(error: BaseException | None) -> bool:
+    """Whether a failed model call cannot have cost anything: nothing was sent, or the provider refused it with a status."""
+    return isinstance(error, (ConfigError, BadInput)) or (isinstance(error, ModelError) and not error.billable)

@@ -55,7 +55,7 @@ def refused(config: ProviderConfig, model: str, status: int, body: bytes, redact
     said = f" It says: {redact(message)}" if message.strip() else ""
     retryable = status in RETRIED_STATUSES and code not in _HOPELESS_CODES
     what, hint = _explain(config, model, status, code, message)
-    return ModelError(f"{config.name} {what} (HTTP {status}).{said}", hint=hint, status=status, retryable=retryable)
+    return ModelError(f"{config.name} {what} (HTTP {status}).{said}", hint=hint, status=status, retryable=retryable, billable=False)
 
 
 def _explain(config: ProviderConfig, model: str, status: int, code: str, message: str) -> tuple[str, str]:
@@ -106,6 +106,7 @@ def missing_key(config: ProviderConfig) -> ModelError:
     return ModelError(
         f"{config.name} needs a key, and the environment variable {config.api_key_env} is not set.",
         hint=f"Run: export {config.api_key_env}=…   (or name another variable in api_key_env of [providers.{config.name}])",
+        billable=False,
     )
 
 
@@ -114,6 +115,7 @@ def unusable_key(config: ProviderConfig) -> ModelError:
     return ModelError(
         f"The environment variable {config.api_key_env} holds characters that no key has (a line break, or a letter outside ASCII).",
         hint=f"Copy the key again: export {config.api_key_env}=…",
+        billable=False,
     )
 
 
@@ -121,9 +123,11 @@ def unreachable(config: ProviderConfig, why: str, redact: Redactor) -> ModelErro
     """Return the error for a server that could not be connected to."""
     if "certificate" in why.lower():
         trust = "Set SSL_CERT_FILE to a file with your authority's certificate, or correct base_url."
-        return ModelError(f"{config.name} at {config.base_url} shows a certificate that is not trusted: {redact(why)}.", hint=trust)
+        return ModelError(
+            f"{config.name} at {config.base_url} shows a certificate that is not trusted: {redact(why)}.", hint=trust, billable=False
+        )
     start = f"Is {config.name} running there?" if config.local else "Check the network, the proxy variables and base_url."
-    return ModelError(f"{config.name} cannot be reached at {config.base_url}: {redact(why)}.", hint=start, retryable=True)
+    return ModelError(f"{config.name} cannot be reached at {config.base_url}: {redact(why)}.", hint=start, retryable=True, billable=False)
 
 
 def cut(config: ProviderConfig, why: str, redact: Redactor) -> ModelError:

@@ -6,6 +6,7 @@ QuarterdeckError
 ├── ConfigError           configuration is wrong                       (exit 2)
 ├── PolicyError           a policy bundle cannot be used               (exit 2)
 ├── StoreError            the database or the disk refused             (exit 2)
+│   ├── DiskFull          no room; whoever resumes when there is room goes on from there
 │   ├── LostLease         another worker owns the run now
 │   └── PermitRefused     a permit was used twice, late or for another action
 ├── BudgetRefused         the work does not fit a budget
@@ -19,6 +20,8 @@ QuarterdeckError
 """
 
 from __future__ import annotations
+
+import errno
 
 
 class QuarterdeckError(Exception):
@@ -54,6 +57,22 @@ class StoreError(QuarterdeckError):
     """The database or the disk refused a write; what was acknowledged before is safe."""
 
 
+class DiskFull(StoreError):
+    """The disk has no room. Nothing is wrong with the work: it waits, and goes on from where it was when there is room."""
+
+
+def out_of_space(error: BaseException | None) -> DiskFull | None:
+    """The DiskFull that an error tells of, in itself or in its causes; None when it has other reasons."""
+    found = error
+    while found is not None:
+        if isinstance(found, DiskFull):
+            return found
+        if isinstance(found, OSError) and found.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return DiskFull(f"The disk is full: {error}", hint="Free space, then resume the run.")
+        found = found.__cause__ or found.__context__
+    return None
+
+
 class LostLease(StoreError):
     """Another worker owns the run now; this one must stop without effect."""
 
@@ -83,11 +102,11 @@ class EnvironmentLost(SandboxError):
 
 
 class ModelError(QuarterdeckError):
-    """A model provider refused or broke off. `status` is the HTTP status or 0."""
+    """A model provider refused or broke off. `status` is the HTTP status or 0; `billable`: it may charge for the call all the same."""
 
-    def __init__(self, message: str, *, hint: str = "", status: int = 0, retryable: bool = False) -> None:
+    def __init__(self, message: str, *, hint: str = "", status: int = 0, retryable: bool = False, billable: bool = True) -> None:
         super().__init__(message, hint=hint)
-        self.status, self.retryable = status, retryable
+        self.status, self.retryable, self.billable = status, retryable, billable
 
 
 class ActionFailed(QuarterdeckError):
