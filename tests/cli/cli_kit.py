@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import json
 import os
 import signal
@@ -13,7 +15,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+from quarterdeck.cli.main import run_command
 from quarterdeck.protocol.errors import StoreError
 from quarterdeck.protocol.records import Record
 from quarterdeck.store import Store, open_copy
@@ -75,6 +79,15 @@ async def commanding(ctx, seconds):
 
 
 @workflow
+async def thinking(ctx):
+    def think():
+        note("thinking")
+        time.sleep(45)
+
+    await ctx.step("think", think)
+
+
+@workflow
 async def napping(ctx):
     await ctx.step("before", note, "before")
     await ctx.sleep(60)
@@ -110,6 +123,17 @@ class Cli:
             timeout=TIMEOUT_S, check=False,
         )  # fmt: skip
         ran = Ran(done.returncode, done.stdout, done.stderr)
+        assert code is None or ran.code == code, f"{words}: exit {ran.code}\n{ran.out[-3000:]}\n{ran.err[-3000:]}"
+        return ran
+
+    def quick(self, *words: str | Path, code: int | None = 0, env: Mapping[str, str] | None = None) -> Ran:
+        """The same, within this process: what only reads or refuses needs no process of its own."""
+        out, err = io.StringIO(), io.StringIO()
+        changed = {"QUARTERDECK_HOME": str(self.home), **(env or {})}
+        streams = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
+        with mock.patch.dict(os.environ, changed), contextlib.chdir(self.folder), streams[0], streams[1]:
+            returned = run_command([str(word) for word in words])
+        ran = Ran(returned, out.getvalue(), err.getvalue())
         assert code is None or ran.code == code, f"{words}: exit {ran.code}\n{ran.out[-3000:]}\n{ran.err[-3000:]}"
         return ran
 
@@ -149,7 +173,7 @@ class Cli:
             store.close()
 
     def runs(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.run("runs", "--json").document["runs"]
+        found: list[dict[str, Any]] = self.quick("runs", "--json").document["runs"]
         return found
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import signal
 import subprocess
+import time
 
-from cli_kit import Cli, until
+from cli_kit import COMMAND, Cli, until
 
 
 def begin(cli: Cli, seconds: int) -> tuple[subprocess.Popen[str], str]:
@@ -19,11 +23,11 @@ def begin(cli: Cli, seconds: int) -> tuple[subprocess.Popen[str], str]:
 def test_a15_after_kill_9_the_same_command_collects_what_the_command_did(cli: Cli) -> None:
     process, run = begin(cli, 3)
     assert cli.end(process, signal.SIGKILL).code == -signal.SIGKILL
-    assert "interrupted" in cli.run("runs").out
+    assert "interrupted" in cli.quick("runs").out
     done = cli.run("run", "flows.py:commanding", "--input", "3", "--json").document
     assert (done["run"], done["created"], done["result"]) == (run, False, ["begun", "ended"])
     assert cli.calls() == ["before"]  # finished steps are not run again
-    assert "collected after a crash" in cli.run("trace", run).out
+    assert "collected after a crash" in cli.quick("trace", run).out
 
 
 def test_a23_ctrl_c_stops_cleanly_and_says_how_to_resume(cli: Cli) -> None:
@@ -62,7 +66,7 @@ def test_a23_cancel_from_another_process_ends_the_command(cli: Cli) -> None:
     ended = cli.end(process)
     assert ended.code == 2
     assert "cancelled" in ended.err
-    assert "already ended" in cli.run("cancel", run, code=2).err
+    assert "already ended" in cli.quick("cancel", run, code=2).err
     assert not list((cli.home / "environments").glob("env_*"))
 
 
@@ -86,3 +90,55 @@ def test_law_9_a_run_that_waits_for_time_is_left_by_ctrl_c_and_cancelled_by_nobo
     assert cli.end(process, signal.SIGTERM).code == 143
     [row] = cli.runs()
     assert cli.run("cancel", row["id"], "--json").document["state"] == "cancelled"
+
+
+def test_a23_ctrl_c_does_not_wait_for_a_long_step_and_its_outcome_is_unknown(cli: Cli) -> None:
+    """Law 3: local code that was cut off is never begun again, and nobody says that it did not happen."""
+    process = cli.start("run", "flows.py:thinking")
+    until(lambda: "thinking" in cli.calls())
+    begun = time.monotonic()
+    assert cli.end(process, signal.SIGINT).code == 130
+    assert time.monotonic() - begun < 30
+    ended = cli.run("run", "flows.py:thinking", "--json", code=2).document
+    assert ended["error"]["type"] == "OutcomeUnknown"
+    assert cli.calls() == ["thinking"]
+    assert "1 outcome unknown" in cli.quick("trace", ended["run"]).out
+
+
+def on_a_terminal(cli: Cli, *words: str, **env: str) -> tuple[int, str]:
+    """Run a command on a terminal of its own; returns its exit code and what a person saw."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [str(COMMAND), *words], cwd=cli.folder, stdin=theirs, stdout=theirs, stderr=theirs, env={**cli.env, "TERM": "xterm-256color", **env}
+    )
+    os.close(theirs)
+    seen = b""
+    with contextlib.suppress(OSError):  # Linux's way to say that the other side is closed
+        while data := os.read(ours, 65536):
+            seen += data
+    os.close(ours)
+    return process.wait(timeout=60), seen.decode()
+
+
+def test_a23_a_terminal_shows_the_running_command_live(cli: Cli) -> None:
+    code, seen = on_a_terminal(cli, "run", "flows.py:commanding", "--input", "1", NO_COLOR="")
+    assert code == 0
+    assert "echo begun; sleep 1; echo ended" in seen
+    assert "Ctrl-C stops" in seen
+    assert "\x1b[32m" in seen
+
+
+def test_a23_no_color_is_heeded_on_a_terminal(cli: Cli) -> None:
+    for env, words in (({"NO_COLOR": "1"}, ()), ({"NO_COLOR": ""}, ("--no-color",))):
+        code, seen = on_a_terminal(cli, "run", "flows.py:stages", *words, **env)
+        assert code == 0
+        assert "✓ first" in seen
+        assert "\x1b" not in seen
+
+
+def test_a_reader_that_goes_away_does_not_fail_the_run(cli: Cli) -> None:
+    process = cli.start("run", "flows.py:commanding", "--input", "1")
+    assert process.stderr is not None
+    process.stderr.close()
+    assert process.wait(timeout=60) == 0
+    assert cli.runs()[0]["state"] == "completed"

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from cli_kit import Cli
 
+from quarterdeck.testing import ScriptedModel, text
+
 DOCUMENT = {
     "schema", "run", "name", "kind", "state", "created", "exit_code", "result", "error", "waiting", "waits_for", "resume", "cost_usd",
     "tokens", "decisions", "commands", "seconds",
@@ -39,17 +41,17 @@ def test_a23_json_is_one_stable_document(cli: Cli) -> None:
     assert document["schema"] == "quarterdeck.run/1"
     assert (document["state"], document["exit_code"], document["created"]) == ("completed", 0, True)
     assert document["decisions"] == {"allow": 2, "deny": 0, "ask": 0}
-    failed = cli.run("run", "flows.py:failing", "--json", code=2).document
+    failed = cli.quick("run", "flows.py:failing", "--json", code=2).document
     assert failed.keys() == DOCUMENT
     assert failed["error"] == {"type": "ActionFailed", "message": "no luck", "hint": ""}
 
 
 def test_a12_a_failing_workflow_exits_2_and_says_why(cli: Cli) -> None:
-    ran = cli.run("run", "flows.py:failing", code=2)
+    ran = cli.quick("run", "flows.py:failing", code=2)
     assert "no luck" in ran.err
     assert "quarterdeck trace run_" in ran.err
     assert ran.out == ""
-    assert "no luck" in cli.run("show", cli.runs()[0]["id"]).out
+    assert "no luck" in cli.quick("show", cli.runs()[0]["id"]).out
 
 
 def test_a12_a17_a_question_exits_3_and_an_answer_from_another_process_resumes(cli: Cli) -> None:
@@ -61,14 +63,14 @@ def test_a12_a17_a_question_exits_3_and_an_answer_from_another_process_resumes(c
     again = cli.run("run", "flows.py:asking", "--json", code=3).document
     assert again["created"] is False
     assert again["waiting"][0]["approve"] == command
-    assert "amount: 3" in cli.run("approvals", "list").out
-    shown = cli.run("approvals", "show", command.split()[-1][-10:]).out
+    assert "amount: 3" in cli.quick("approvals", "list").out
+    shown = cli.quick("approvals", "show", command.split()[-1][-10:]).out
     assert command in shown
-    assert command in cli.run("show", again["run"]).out
+    assert command in cli.quick("show", again["run"]).out
     answered = cli.run(*command.split()[1:], "--reason", "looked at it")
     assert answered.out == "approve: looked at it\n"
     assert cli.calls() == ["before"]
-    assert cli.run("approvals", "list").err == "Nothing waits for an answer.\n"
+    assert cli.quick("approvals", "list").err == "Nothing waits for an answer.\n"
     assert "already used" in cli.run(*command.split()[1:], code=2).err or "already approved" in cli.run(*command.split()[1:], code=2).err
 
 
@@ -85,34 +87,34 @@ def test_a17_an_answer_without_resuming_leaves_the_run_to_somebody_else(cli: Cli
 
 
 def test_a23_what_is_misspelt_is_named_with_what_was_meant(cli: Cli) -> None:
-    assert "Did you mean flows.py:hello?" in cli.run("run", "flows.py:helo", code=2).err
-    assert "flows.py?" in cli.run("run", "flow.py:hello", code=2).err
-    assert "more than one workflow" in cli.run("run", "flows.py", code=2).err
-    assert "is not JSON" in cli.run("run", "flows.py:hello", "--input", "you", code=2).err
+    assert "Did you mean flows.py:hello?" in cli.quick("run", "flows.py:helo", code=2).err
+    assert "flows.py?" in cli.quick("run", "flow.py:hello", code=2).err
+    assert "more than one workflow" in cli.quick("run", "flows.py", code=2).err
+    assert "is not JSON" in cli.quick("run", "flows.py:hello", "--input", "you", code=2).err
     (cli.folder / "broken.py").write_text("import nothing_of_this_name\n")
-    assert "broken.py:1 cannot be imported" in cli.run("run", "broken.py", code=2).err
+    assert "broken.py:1 cannot be imported" in cli.quick("run", "broken.py", code=2).err
 
 
 def test_a22_the_model_of_a_run_is_checked_before_it_begins(cli: Cli) -> None:
-    assert "Did you mean 'openai'?" in cli.run("run", "flows.py:hello", "--model", "opnai/x", code=2).err
-    assert cli.run("run", "flows.py:hello", "--model", "nobody", "--json", code=2).document["error"]["type"] == "ConfigError"
-    assert "There are no runs" in cli.run("runs", code=None).err or not cli.runs()
+    assert "Did you mean 'openai'?" in cli.quick("run", "flows.py:hello", "--model", "opnai/x", code=2).err
+    assert cli.quick("run", "flows.py:hello", "--model", "nobody", "--json", code=2).document["error"]["type"] == "ConfigError"
+    assert "There are no runs" in cli.quick("runs", code=None).err or not cli.runs()
 
 
 def test_a30_a_broken_policy_or_configuration_is_exit_2_and_reading_still_works(cli: Cli) -> None:
     cli.run("run", "flows.py:hello", "--quiet")
     (cli.folder / "bad.cedar").write_text("permit (")
-    said = cli.run("run", "flows.py:hello", "--policy", "bad.cedar", code=2).err
+    said = cli.quick("run", "flows.py:hello", "--policy", "bad.cedar", code=2).err
     assert "bad.cedar" in said
     (cli.home / "quarterdeck.toml").write_text("bugdet_usd = 3\n")
-    assert "budget_usd" in cli.run("run", "flows.py:hello", code=2).err
+    assert "budget_usd" in cli.quick("run", "flows.py:hello", code=2).err
     assert [r["state"] for r in cli.runs()] == ["completed"]
-    assert "hello" in cli.run("trace", cli.runs()[0]["id"]).out
+    assert "hello" in cli.quick("trace", cli.runs()[0]["id"]).out
 
 
 def test_a17_a_policy_of_ones_own_is_kept_for_whoever_answers(cli: Cli) -> None:
     """An answer is bound to the policy that asked: the process that answers uses the one of the run, without being told."""
-    text = cli.run("policy", "show", "--text").out
+    text = cli.quick("policy", "show", "--text").out
     ask = (
         '@id("mine") @reason("steps need a yes") @obligation("approval:maintainer") forbid (principal, action == Action::"tool.call", '
         'resource in Zone::"steps") unless { context has approval && ["maintainer", "owner"].contains(context.approval.role) };'
@@ -124,7 +126,7 @@ def test_a17_a_policy_of_ones_own_is_kept_for_whoever_answers(cli: Cli) -> None:
     done = cli.run("approvals", "approve", first["waiting"][0]["approval"], "--json").document
     assert done["result"] == {"words": ["one", "two"]}
     assert done["decisions"]["ask"] == 2
-    assert "by user:" in cli.run("trace", asked["run"]).out
+    assert "by user:" in cli.quick("trace", asked["run"]).out
 
 
 @pytest.mark.parametrize("moved", [True, False])
@@ -136,6 +138,37 @@ def test_a15_code_that_moved_is_named_with_file(cli: Cli, moved: bool, tmp_path:
         assert "is not resumed here" in cli.run(*answer).err
         assert cli.run("resume", asked["run"], "--file", "other.py", "--quiet").out == "approve: \n"
     else:
-        assert "There is no file" in cli.run("resume", asked["run"], code=2).err
+        assert "There is no file" in cli.quick("resume", asked["run"], code=2).err
         assert cli.run("cancel", asked["run"], "--reason", "gone").out.endswith("cancelled.\n")
         assert cli.runs()[0]["state"] == "cancelled"
+
+
+def test_a15_changed_code_parks_the_run_and_the_old_code_goes_on(cli: Cli) -> None:
+    asked = cli.run("run", "flows.py:asking", "--json", code=3).document
+    flows = cli.folder / "flows.py"
+    flows.write_text(flows.read_text().replace('note, "before")\n    answer', 'note, "other")\n    answer'))
+    parked = cli.quick("approvals", "approve", asked["waiting"][0]["approval"], "--json", code=2).document
+    assert parked["waits_for"].startswith("nondeterministic: before")
+    flows.write_text(flows.read_text().replace('note, "other")\n    answer', 'note, "before")\n    answer'))
+    assert cli.quick("resume", asked["run"], "--quiet").out == "approve: \n"
+    assert cli.calls() == ["before"]
+
+
+def test_a_run_whose_model_is_gone_waits_for_it(cli: Cli) -> None:
+    """What cannot be decided here is not failed: it is said, kept, and goes on when the configuration is mended."""
+    (cli.folder / "thinking.py").write_text(
+        "from quarterdeck import workflow\n\n\n@workflow\nasync def think(ctx):\n"
+        "    return (await ctx.agent('say hello', model='gone/m', tools=())).text\n"
+    )
+    stuck = cli.quick("run", "thinking.py", "--json", code=2).document
+    assert "There is no provider 'gone'" in stuck["waits_for"]
+    with ScriptedModel([text("hello")]) as server:
+        (cli.home / "quarterdeck.toml").write_text(f'[providers.gone]\nprotocol = "chat"\nbase_url = "{server.base_url}"\nlocal = true\n')
+        assert cli.quick("resume", stuck["run"], "--quiet").out == "hello\n"
+
+
+def test_a23_what_a_repository_says_cannot_steer_the_terminal(cli: Cli) -> None:
+    escape = "\x1b]0;owned\x07\x1b[2J\u202e"
+    ran = cli.quick("run", "flows.py:hello", "--input", json.dumps(escape), "--quiet")
+    assert ran.out.startswith("hello \N{REPLACEMENT CHARACTER}")
+    assert not {"\x1b", "\x07", "\u202e"} & set(ran.out + cli.quick("logs", cli.runs()[0]["id"]).out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -25,7 +26,7 @@ class Face:
         given = Defaults.home = home if home is not None else Defaults.home
         self.home = (given.expanduser() if given is not None else default_home()).absolute()
         self.named_home = self.home != default_home().absolute()
-        self.json, self.quiet = json, quiet
+        self.json, self.quiet, self.gone = json, quiet, False
         self.plain = no_color or Defaults.no_color or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
 
     def live(self) -> bool:
@@ -42,21 +43,35 @@ class Face:
     def out(self, text: str = "") -> None:
         """A line of the result. `text` is cleaned already, or our own."""
         if not self.json:
-            print(text, flush=True)
+            self._write(text, sys.stdout)
 
     def note(self, text: str) -> None:
         """A line beside the result, on stderr."""
         if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            self._write(text, sys.stderr)
 
     def document(self, value: Any) -> None:
         """The one document of `--json`."""
         if self.json:
-            print(json.dumps(value, indent=2, ensure_ascii=False, default=str), flush=True)
+            self._write(json.dumps(value, indent=2, ensure_ascii=False, default=str), sys.stdout)
+
+    def _write(self, text: str, stream: IO[str]) -> None:
+        """Print, and go on without a reader that went away (`| head`): the exit code must stay what it is."""
+        try:
+            print(text, file=stream, flush=True)
+        except BrokenPipeError:
+            self.gone = True
+            hush(stream)
 
     def command(self, *words: str) -> str:
         """A command that a person can paste, naming HOME if it is not the default one."""
         return shlex.join(["quarterdeck", *words, *(("--home", str(self.home)) if self.named_home else ())])
+
+
+def hush(stream: IO[str]) -> None:
+    """Point a broken stream at nothing, so that neither a later line nor the interpreter's last flush complains."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class Defaults:

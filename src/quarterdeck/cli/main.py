@@ -84,9 +84,6 @@ def run_command(args: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         print("\nStopped.", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader went away: `quarterdeck runs | head`
-        _hush()
-        return 0
     except Exception as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             print(error)
@@ -134,10 +131,3 @@ def _crash(error: Exception) -> tuple[str, str, str]:
         sys.stderr.write(text)
         where = "Please report the traceback above."
     return type(error).__name__, f"Unexpected {type(error).__name__}: {error}", where
-
-
-def _hush() -> None:
-    """Point stdout at nothing, so that the interpreter's last flush does not complain."""
-    import os
-
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -58,7 +58,7 @@ class Display:
     # --- what comes in
 
     def record(self, run: Run, record: Record) -> None:
-        """A committed record, once."""
+        """A committed record, once. A reader that went away (`2>&1 | head`) is no reason to fail a run, see `Face.note`."""
         if record.seq <= self._seen.get(run.id, -1):
             return
         self._seen[run.id] = record.seq
@@ -117,14 +117,12 @@ class Display:
         self._say(f"{'  ' if indent else ''}{mark} {what.name}{shown} {took}{words}{earlier}", "dim" if self.past else style)
 
     def _say(self, text: str, style: str) -> None:
-        if self.face.quiet:
-            return
         if self._live is not None:
             from rich.text import Text
 
             self._live.console.print(Text(clean(text), style=style), soft_wrap=True)
         else:
-            print(self.face.style(text, style, sys.stderr), file=sys.stderr, flush=True)
+            self.face.note(self.face.style(text, style, sys.stderr))
 
     def _render(self) -> Any:
         from rich.text import Text

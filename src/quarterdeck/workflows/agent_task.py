@@ -26,11 +26,16 @@ GIT = {
     "GIT_DIR": f"{OWN}/git", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null", "GIT_AUTHOR_NAME": "quarterdeck",
     "GIT_AUTHOR_EMAIL": "quarterdeck@localhost", "GIT_COMMITTER_NAME": "quarterdeck", "GIT_COMMITTER_EMAIL": "quarterdeck@localhost",
 }  # fmt: skip
+CACHES = (
+    "__pycache__/", "*.pyc", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/", ".hypothesis/", ".coverage", ".tox/", ".venv/",
+    "node_modules/",
+)  # fmt: skip
+"""What tools leave behind is no change, unless the repository tracks it."""
 PREPARE = f"""set -e
 rm -rf {OWN} && mkdir -p {OWN}
 git init -q && git config core.autocrlf false && git config core.bare false
 mkdir -p {OWN}/git/info && echo '* -text -ident -filter -working-tree-encoding' > {OWN}/git/info/attributes
-echo /.quarterdeck/ >> {OWN}/git/info/exclude"""
+printf '%s\\n' /.quarterdeck/ {" ".join(f"'{name}'" for name in CACHES)} >> {OWN}/git/info/exclude"""
 COMPARE = f"""set -e
 git --work-tree={OWN}/base add -A -f . && git commit -q --allow-empty -m base
 cd {WORK} && git --work-tree={WORK} add -A .

@@ -55,6 +55,8 @@ def logs(
             named = await resolve(store, run)
             async for record in feed(store, named, after, follow=follow):
                 face.out(_json(record) if json else face.style(line(record), STYLES.get(record.kind, "dim")))
+                if face.gone:
+                    return
 
     asyncio.run(read())
     return 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..face import Face
-from ..options import Home, Json, NoColor, Quiet, Reason, RunId
+from ..options import Home, Json, NoColor, Policy, Quiet, Reason, RunId
 
 if TYPE_CHECKING:
     from quarterdeck.app import Runtime
@@ -22,6 +22,7 @@ def add(app: typer.Typer) -> None:
 def resume(
     run: RunId,
     file: Annotated[Path | None, typer.Option("--file", metavar="FILE.py", help="Where its workflow is now defined.")] = None,
+    policy: Policy = None,
     home: Home = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -34,11 +35,11 @@ def resume(
       quarterdeck resume 3f2a91bc
       quarterdeck resume 3f2a91bc --file moved/flows.py
     """
-    return resume_run(Face(home, json=json, quiet=quiet, no_color=no_color), run, file)
+    return resume_run(Face(home, json=json, quiet=quiet, no_color=no_color), run, file, policy)
 
 
-def resume_run(face: Face, text: str, file: Path | None = None) -> int:
-    """Resume the run that `text` names, with the policy that it was started with, and drive it to its end."""
+def resume_run(face: Face, text: str, file: Path | None = None, policy: Path | None = None) -> int:
+    """Resume the run that `text` names, with the policy that it was started with (or `policy`), and drive it to its end."""
     import asyncio
 
     from quarterdeck.protocol.records import ENDED
@@ -50,9 +51,9 @@ def resume_run(face: Face, text: str, file: Path | None = None) -> int:
     async def look() -> tuple[str, Path | None]:
         with opened(face.home) as store:
             root, body = await root_and_submission(store, text)
-            return root, origin_policy(body)
+            return root, policy or origin_policy(body)
 
-    root, policy = asyncio.run(look())
+    root, chosen = asyncio.run(look())
 
     async def begin(runtime: Runtime) -> tuple[str, bool]:
         row = await runtime.store.run(root)
@@ -68,7 +69,7 @@ def resume_run(face: Face, text: str, file: Path | None = None) -> int:
         face.note(f"resuming {root}: {row.name}")
         return root, False
 
-    return drive_command(face, begin, flags_of(policy=policy))
+    return drive_command(face, begin, flags_of(policy=chosen))
 
 
 def cancel(run: RunId, reason: Reason = "", home: Home = None, json: Json = False, no_color: NoColor = False) -> int:

@@ -49,7 +49,7 @@ def runs(
 
     found = asyncio.run(read())
     fields = ("id", "name", "kind", "state", "waiting", "parent", "created_at", "ended_at", "actor")
-    face.document({"schema": "quarterdeck.runs/1", "runs": [{f: getattr(r, f) for f in fields} for r in found]})
+    face.document({"schema": "quarterdeck.runs/1", "runs": [{f: getattr(r, f) for f in fields} | {"driven": live(r)} for r in found]})
     if not found:
         face.note("No runs.")
         return 0
