@@ -80,10 +80,10 @@ class Context:
 
     def __init__(
         self, run: str, environment: str, replay: Replay, steps: LocalSteps, blobs: BlobStore, model: str = "",
-        toolbox: Callable[[], Toolbox] | None = None,
+        toolbox: Callable[[], Toolbox] | None = None, limits: Limits | None = None,
     ) -> None:  # fmt: skip
         self.run, self.environment_id, self.model = run, environment, model
-        self._toolbox = toolbox
+        self._toolbox, self._limits = toolbox, limits or Limits()
         self._replay, self._steps, self._blobs = replay, steps, blobs
 
     def _alive(self) -> None:
@@ -136,6 +136,13 @@ class Context:
 
         return NoteWant("value", "toolbox", "toolbox", body, lambda value: msgspec.convert(value, Toolbox))
 
+    def limits(self) -> Want[Limits]:
+        """The caps that the operator's `[sandbox]` settings give an environment, as they were when this was first awaited."""
+        self._alive()
+        return NoteWant(
+            "value", "limits", "limits", lambda: {"value": msgspec.to_builtins(self._limits)}, lambda value: msgspec.convert(value, Limits)
+        )
+
     def facts(self) -> Want[dict[str, Any]]:
         """What the log says of this run until now: decisions, cost, tokens, stages, models (see `kernel.facts`)."""
         self._alive()
@@ -145,9 +152,12 @@ class Context:
     def environment(
         self, *, limits: Limits | None = None, binds: Sequence[Bind] = (), env: Mapping[str, str] | None = None
     ) -> Want[Capabilities]:
-        """Make this run's computer (once; the shell and file calls need it), and say what its host enforces."""
+        """Make this run's computer (once; the shell and file calls need it), and say what its host enforces.
+
+        Without `limits` it gets those of the operator's `[sandbox]` settings.
+        """
         self._alive()
-        spec = {"limits": msgspec.to_builtins(limits or Limits()), "binds": msgspec.to_builtins(tuple(binds)), "env": dict(env or {})}
+        spec = {"limits": msgspec.to_builtins(limits), "binds": msgspec.to_builtins(tuple(binds)), "env": dict(env or {})}
 
         def made(value: Any) -> Capabilities:
             return msgspec.convert(value["capabilities"], Capabilities)

@@ -58,13 +58,15 @@ def review_task(change: Change, diff: bytes) -> str:
     return f"Review this pull request. {where}\n\nFiles:\n{files}\n\nDiff:\n{shown}"
 
 
-def run_facts(facts: Mapping[str, Any], host: Capabilities, settings: Settings, notes: Sequence[str], version: str) -> RunFacts:
+def run_facts(
+    facts: Mapping[str, Any], host: Capabilities, limits: Limits, settings: Settings, notes: Sequence[str], version: str
+) -> RunFacts:
     """The artifact `run.json`, from what the log says (`ctx.facts`)."""
     return RunFacts(
         run=facts["run"], workflow=facts["workflow"], quarterdeck=version, started_at=facts["started_at"], ended_at=facts["now"],
         principal=facts["principal"], policy_sha256=facts["bundles"][-1] if facts["bundles"] else "",
         decisions=Decisions(**facts["decisions"]), cost_microusd=facts["cost_microusd"], tokens=facts["tokens"],
-        steps=tuple(Step(s["name"], s["seconds"], s["state"]) for s in facts["stages"]), environment=host, limits=Limits(),
+        steps=tuple(Step(s["name"], s["seconds"], s["state"]) for s in facts["stages"]), environment=host, limits=limits,
         models=tuple(facts["models"]), settings=settings, settings_notes=tuple(notes), audit_head=facts["audit_head"],
     )  # fmt: skip
 

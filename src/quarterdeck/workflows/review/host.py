@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from quarterdeck.protocol.canonical import digest
-from quarterdeck.protocol.environment import Bind, Capabilities, Toolbox
+from quarterdeck.protocol.environment import Bind, Capabilities, Limits, Toolbox
 
 from . import conventions
 from .docs_patch import DocsPatch, docs_patch
@@ -74,6 +74,7 @@ class Ready(msgspec.Struct, frozen=True):
     toolbox: Toolbox
     host: Capabilities
     files: dict[str, str]
+    limits: Limits = Limits()
 
 
 class _GitTree:

@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from quarterdeck import __version__
-from quarterdeck.protocol.environment import Limits
 from quarterdeck.protocol.errors import ActionFailed
 from quarterdeck.workflows import Context, workflow
 
@@ -58,8 +57,8 @@ async def intake(ctx: Context, request: Request) -> Ready:
     scratch = f"{request.home}/runs/{ctx.run}/scratch"
     source = await ctx.retried_step("read git", read_source, request, scratch)
     houses = await ctx.retried_step("fetch dependencies", fetch_wheels, source.base, source.head, request.home)
-    toolbox = await ctx.toolbox()
-    host = await ctx.environment(limits=Limits(), binds=(*toolbox.binds, *houses.binds))
+    toolbox, limits = await ctx.toolbox(), await ctx.limits()
+    host = await ctx.environment(limits=limits, binds=(*toolbox.binds, *houses.binds))
     await ctx.unpack(f"{scratch}/base.tar", BASE)
     await ctx.unpack(f"{scratch}/head.tar", HEAD)
     await ctx.shell(["mkdir", "-p", "/workspace/scratch"], name="make scratch", effect="idempotent")
@@ -67,7 +66,7 @@ async def intake(ctx: Context, request: Request) -> Ready:
     await keep(ctx, files, "change.json", source.change)
     await keep(ctx, files, "diff.patch", source.diff)
     await keep(ctx, files, "habits.json", source.habits)
-    return Ready(source, houses, toolbox, host, files)
+    return Ready(source, houses, toolbox, host, files, limits)
 
 
 async def run_plan(ctx: Context, plan: Plan) -> RawRun:
@@ -188,7 +187,7 @@ async def publish(
     known = {d.fingerprint for d in dismissed}
     intents = ticket_intents([f for f in findings if f.fingerprint not in known], tests, settings)
     refused = await hand_over(ctx, source.scope, intents, findings)
-    facts = run_facts(await ctx.facts(), ready.host, settings, source.notes, __version__)
+    facts = run_facts(await ctx.facts(), ready.host, ready.limits, settings, source.notes, __version__)
     notes = [NotChecked("the change", n) for n in source.change.notes]
     await keep(ctx, files, "run.json", facts)
     await keep(ctx, files, "dismissed.json", dismissed)
