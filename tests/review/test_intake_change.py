@@ -7,6 +7,8 @@ import os
 import resource
 import subprocess
 import tarfile
+import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from quarterdeck.protocol.errors import BadInput, StoreError
 from quarterdeck.workflows.review import intake, paths
 from quarterdeck.workflows.review.model import Change
 from quarterdeck.workflows.review.repository import open_repository
+from quarterdeck.workflows.review.trees import MTIME
 
 
 def change_of(repo: Path) -> Change:
@@ -205,8 +208,25 @@ def test_a3_the_copy_is_exact_and_deterministic(tmp_path: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         contents = {m.name: (tar.extractfile(m) or io.BytesIO()).read() for m in tar if m.isfile()}
         assert tar.getmember("run").mode == 0o755 and tar.getmember("sub").isdir()
-        assert all((m.mtime, m.uid, m.gid, m.uname) == (0, 0, 0, "") for m in tar)
+        assert all((m.mtime, m.uid, m.gid, m.uname) == (MTIME, 0, 0, "") for m in tar)
     assert contents["v.txt"] == b"$Format:%H$ $Id$\n" and contents["secret.py"] == b"s\n" and len(contents["big"]) == 3_000_000
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Pago_Pago", "Etc/GMT+12"])
+def test_a6_the_copys_dates_fit_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
+    """A build backend that zips files with their dates (flit) refused every copy that was dated 1970."""
+    repo = build(tmp_path, {"a": "1\n"}, {"a": "2\n"})
+    with open_repository(repo) as opened:
+        opened.tree_tar(sha(repo, "feature"), tmp_path / "t.tar")
+    with tarfile.open(tmp_path / "t.tar") as tar:
+        tar.extract("a", tmp_path / "out")
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert zipfile.ZipInfo.from_file(tmp_path / "out" / "a").date_time[0] == 1980
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a30_nothing_of_the_repository_is_executed_or_obeyed(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from .git import Git, Objects
 from .paths import is_safe, shown, to_bytes, to_text
 
 MAX_TREE_BYTES = 8 << 30
+MTIME = 315_619_200
+"""The one date of every file, for equal bytes: 2 January 1980, the oldest that a wheel (a ZIP file) can hold in every time zone."""
 _LINK_BYTES = 4096
 _MANY = 20
 
@@ -127,11 +129,12 @@ class _Writer:
     def _folder(self, name: bytes) -> None:
         self._folders.add(name)
         info = tarfile.TarInfo(os.fsdecode(name))
-        info.type, info.mode = tarfile.DIRTYPE, 0o755
+        info.type, info.mode, info.mtime = tarfile.DIRTYPE, 0o755, MTIME
         self._tar.addfile(info)
 
     def _leaf(self, name: bytes, path: str, entry: TreeEntry) -> None:
         info = tarfile.TarInfo(os.fsdecode(name))
+        info.mtime = MTIME
         if not entry.symlink:
             blob = self._objects.open(entry.oid)
             info.size, info.mode = blob.size, 0o755 if entry.mode == "100755" else 0o644
