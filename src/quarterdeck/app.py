@@ -318,6 +318,14 @@ class Runtime:
         write = SendMessage(run, "cancel", {"by": self.actor, "reason": reason}, f"cancel:{new_id('msg')}")
         await self.operator.act("run.cancel", {"run": run, "reason": reason}, [write])
 
+    async def signal(self, run: str, name: str, body: Any = None, *, key: str = "") -> None:
+        """Send what `ctx.signal(name)` waits for; signals with an equal `key` are one. BadInput if the run has ended."""
+        row = await self.store.run(run)
+        if row.state in ENDED:
+            raise BadInput(f"Run {run} has already ended ({row.state}).")
+        write = SendMessage(run, "signal", {"signal": name, "body": body}, f"signal:{key or new_id('msg')}")
+        await self.operator.act("run.signal", {"run": run, "signal": name, "body": body}, [write])
+
     async def wake(self, run: str) -> None:
         """Have a waiting run look again (after its code or its policy was mended)."""
         await self.store.send(run, "run.note", {"text": f"woken by {self.actor}"}, f"wake:{new_id('msg')}")
