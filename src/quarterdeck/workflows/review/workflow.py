@@ -17,6 +17,7 @@ from quarterdeck.workflows import Context, workflow
 
 from . import conventions, derive
 from .analyzers import ANALYZERS, FINDINGS_FORMAT, instructions
+from .analyzers.trees import BASE, HEAD
 from .evidence import Evidence, dismissals, merged, raw_name, raw_run, result, review_task, run_facts, tickets
 from .handover import hand_over
 from .host import Ready, Request, fetch_wheels, read_source, write_docs
@@ -25,8 +26,6 @@ from .report import ModelFindings, build, encode
 from .suites import Job, next_plan
 from .summary import diff_excerpt, from_model, model_prompt, template_summary
 from .tickets import ticket_intents
-
-BASE, HEAD = "/workspace/base", "/workspace/head"
 
 
 @workflow(name="review", version="1", role="reviewer")
