@@ -88,7 +88,11 @@ async def test_a27_a28_the_whole_demo(tmp_path: Path) -> None:
     assert len(set(reports)) == 1
     report = json.loads((Path(reports[0]) / "report.json").read_text("utf-8"))
     seeded, found, false = number(r"findings: seeded (\d+), found (\d+), false (\d+)", out)
-    table = out.partition("reported as")[2].partition("report:")[0].strip().splitlines()
+    table = out.partition("reported as")[2].partition("\n  report:")[0].strip().splitlines()
+    assert [line for line in table if line.startswith("  not checked")] == [
+        f"  not checked, for the reasons in the report: {', '.join(dict.fromkeys(one['what'] for one in report['not_checked']))}"
+    ] * bool(report["not_checked"])
+    table = [line for line in table if not line.startswith("  not checked")]
     assert seeded == len([line for line in table if not line.startswith("  false")])
     assert (seeded, found, false) == (7, 7, 0)  # this seed plants a fault of every kind
     named = " ".join(table)

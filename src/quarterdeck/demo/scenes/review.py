@@ -101,6 +101,9 @@ async def play(show: Show) -> Reviewed:
     judged = score(seeded, reported(document))
     for line in _judged(seeded, judged):
         show.say(line)
+    unchecked = dict.fromkeys(one["what"] for one in document["not_checked"])
+    if unchecked:
+        show.say(f"  not checked, for the reasons in the report: {', '.join(unchecked)}")
     show.say(f"  report: {report / 'report.html'}, verified: {verified.checked} checks, all hold")
     return Reviewed(run, report, judged, progress.seconds, tuple(f["fingerprint"] for f in document["findings"]))
 
