@@ -122,7 +122,7 @@ def _steps(job: Job) -> Steps:
         return
     path = ""
     if job.suite.python:
-        venv = yield _plan(job, "venv", (job.python, "-m", "venv", "--without-pip", "--clear", job.venv), cwd=job.scratch, timeout_s=120)
+        venv = yield _venv(job)
         if not venv.ok:
             return
         if job.house is not None and job.house.pip:
@@ -201,6 +201,15 @@ def _copy(job: Job) -> Plan:
     return _plan(job, "copy", argv, cwd=job.roots.workspace, timeout_s=300)
 
 
+def _venv(job: Job) -> Plan:
+    """Make the side's environment, and unpack pip beside it: from its wheel it would compile itself at every start."""
+    argv: tuple[str, ...] = (job.python, "-m", "venv", "--without-pip", "--clear", job.venv)
+    if job.house is not None and job.house.pip:
+        script = '"$1" -m venv --without-pip --clear "$2" && "$1" -m zipfile -e "$3" "$2/unpacked-pip"'
+        argv = ("sh", "-c", script, "venv", job.python, job.venv, f"{job.wheels}/{job.house.pip}")
+    return _plan(job, "venv", argv, cwd=job.scratch, timeout_s=120)
+
+
 def _pip(job: Job, step: str, arguments: Sequence[str]) -> Plan:
     assert job.house is not None
     quiet = (
@@ -213,7 +222,7 @@ def _pip(job: Job, step: str, arguments: Sequence[str]) -> Plan:
     )
     argv = (
         job.interpreter,
-        f"{job.wheels}/{job.house.pip}/pip",
+        f"{job.venv}/unpacked-pip/pip",
         "install",
         "--isolated",
         "--no-index",
