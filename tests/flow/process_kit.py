@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -58,6 +60,22 @@ def command(home: Path, *args: str, code: int = 0) -> dict[str, Any]:
 def again(home: Path, repo: Path, *, code: int = 0) -> dict[str, Any]:
     """The same review by the real command."""
     return command(home, "review", "--repo", str(repo), "--base", "main", "--head", "feature", code=code)
+
+
+async def stop(process: subprocess.Popen[str], home: Path) -> None:
+    """Stop a process, but not within a commit: a stopped process that holds SQLite's lock stops everybody."""
+    while True:
+        process.send_signal(signal.SIGSTOP)
+        database = sqlite3.connect(home / "quarterdeck.db", isolation_level=None, timeout=0.0)
+        try:
+            database.execute("BEGIN IMMEDIATE")
+            database.execute("ROLLBACK")
+            return
+        except sqlite3.OperationalError:
+            process.send_signal(signal.SIGCONT)
+            await asyncio.sleep(0.05)
+        finally:
+            database.close()
 
 
 async def until(holds: Callable[[], object]) -> None:

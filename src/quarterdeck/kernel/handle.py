@@ -52,5 +52,10 @@ class Handle:
                 self._observe(run, committed)
             return first
 
+    def lose(self, task: asyncio.Task[None]) -> None:
+        """Another worker has the run: stop driving it, without a word to log or environment."""
+        self.stopping = self.stopping or "lost"
+        task.cancel()
+
     def progress(self, event: Mapping[str, Any]) -> None:
         self._progress(self.run.id, event)

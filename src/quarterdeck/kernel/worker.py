@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from quarterdeck.protocol.canonical import digest
-from quarterdeck.protocol.errors import LostLease, QuarterdeckError
+from quarterdeck.protocol.errors import LostLease, QuarterdeckError, StoreError, out_of_space
 from quarterdeck.protocol.ids import new_id
 from quarterdeck.protocol.records import ENDED, Message, NewRecord, NewRun, Record, Run
 from quarterdeck.protocol.writes import InboxDone, OpenApproval, SendMessage, Write
@@ -109,7 +109,7 @@ class Worker:
         task = asyncio.current_task()
         assert task is not None
         self.handles[run.id] = handle
-        self.leases.hold(run.id, run.epoch, task.cancel)
+        self.leases.hold(run.id, run.epoch, lambda: handle.lose(task))
         flight: dict[Key, asyncio.Task[None]] = {}
         decider: Decider | None = None
         try:
@@ -127,9 +127,17 @@ class Worker:
             pass
         except asyncio.CancelledError:
             await self._stop_flight(flight)
+            if handle.stopping == "lost":
+                return
             if self.leases.holds(run.id):
                 await asyncio.shield(self.store.release(run.id, run.epoch, wake_at=0))
             raise
+        except StoreError as error:
+            # The disk or the database, not the work: it is handed back, and whoever resumes it goes on from what was kept.
+            await self._stop_flight(flight)
+            if not await self._still_mine(run):
+                return
+            raise out_of_space(error) or error from error
         except Exception as error:
             # The worker's own failure must not strand the run: it ends as failed, and says so.
             await self._stop_flight(flight)
@@ -143,6 +151,13 @@ class Worker:
                 decider.close()
             self.leases.drop(run.id)
             self.handles.pop(run.id, None)
+
+    async def _still_mine(self, run: Run) -> bool:
+        """Hand a run back. False if it was another's already, so that a refusal is no error."""
+        self.leases.drop(run.id)
+        with contextlib.suppress(StoreError):
+            await self.store.release(run.id, run.epoch, wake_at=0)
+        return (await self.store.run(run.id)).epoch == run.epoch
 
     async def _loop(self, handle: Handle, decider: Decider, flight: dict[Key, asyncio.Task[None]]) -> None:
         while True:

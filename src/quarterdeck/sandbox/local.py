@@ -224,7 +224,7 @@ class LocalDriver:
             log = folder / "shim.log"
             said = log.read_text(errors="replace").strip().splitlines()[-1:] if log.exists() else []
             raise EnvironmentLost(
-                f"{folder.name} is gone: {'; '.join(said) or 'its shim does not live'}", hint="make a new one; what was in it is lost"
+                f"{folder.name} is gone: {'; '.join(said) or 'its shim does not live'}", hint="start the work again; what was in it is lost"
             ) from error
 
 

@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from quarterdeck.protocol.errors import StoreError
+from quarterdeck.protocol.errors import DiskFull, StoreError
 
 from .database import Row, Work
 from .schema import SCHEMA_VERSION, TABLES
@@ -75,7 +75,7 @@ def _quote(path: Path) -> str:
 def _explain(error: sqlite3.Error, path: Path) -> StoreError:
     text = str(error)
     if "full" in text:
-        return StoreError(f"The disk that holds {path} is full; nothing of this write was kept.", hint="Free space, then resume the run.")
+        return DiskFull(f"The disk that holds {path} is full; nothing of this write was kept.", hint="Free space, then resume the run.")
     if "locked" in text or "busy" in text:
         return StoreError(f"Another process holds the database {path} for more than {BUSY_MS // 1000} s.", hint="Try again.")
     if "malformed" in text or "not a database" in text:

@@ -17,7 +17,7 @@ import msgspec
 from quarterdeck.kernel.decider import Await, Command, End, Note
 from quarterdeck.kernel.log import RunLog
 from quarterdeck.protocol.actions import Outcome
-from quarterdeck.protocol.errors import ActionFailed, BadInput, QuarterdeckError
+from quarterdeck.protocol.errors import ActionFailed, BadInput, QuarterdeckError, out_of_space
 
 from .wants import GatherWant, StageWant, Want
 
@@ -114,6 +114,8 @@ class Replay:
         except (Suspended, Nondeterministic):
             raise
         except Exception as error:
+            if full := out_of_space(error):  # `ctx.write` keeps its bytes at once
+                raise full from error
             self._returned(branch, None, error)
         else:
             self._await(branch, want)

@@ -194,7 +194,7 @@ class Shim:
         from .server import Refused
 
         if self.lost:
-            raise Refused("EnvironmentLost", f"the environment is gone: {self.lost}", "make a new one; what was in it is lost")
+            raise Refused("EnvironmentLost", f"the environment is gone: {self.lost}", "start the work again; what was in it is lost")
 
     def _begin(self, connection: Connection, request: dict[str, Any], body: bytes) -> None:
         from .job import Job

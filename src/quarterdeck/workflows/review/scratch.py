@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import os
 import shutil
 import tempfile
@@ -15,7 +16,7 @@ from typing import Self
 class Scratch:
     """A fresh folder of this user alone in `parent` (the system's temporary folder if None), removed by `close` or with this object.
 
-    It is locked while its process lives. `prefix` must not begin with a dot. Raises OSError when it cannot be made.
+    It is locked while its process lives; who renames it keeps it. Raises OSError when it cannot be made.
     """
 
     def __init__(self, prefix: str, parent: Path | None = None) -> None:
@@ -46,7 +47,7 @@ def _end(path: Path, lock: int) -> None:
 
 def _sweep(where: Path, prefix: str) -> None:
     """Remove this user's folders that no living process has locked."""
-    for path in where.glob(f"{prefix}*"):
+    for path in where.glob(f"{glob.escape(prefix)}*"):
         with contextlib.suppress(OSError):
             lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from quarterdeck.protocol.errors import BadInput
 
+from ..scratch import Scratch
 from .data import OUTPUTS
 from .document import SCHEMA
 from .inputs import safe_name
@@ -31,13 +31,10 @@ def write(directory: Path, artifacts: Mapping[str, bytes], outputs: Mapping[str,
     directory = directory.absolute()
     former = _former(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{directory.name}.new-", dir=directory.parent))
-    try:
+    with Scratch(f".{directory.name}.new-", directory.parent) as fresh:
         files = {f"artifacts/{n}": b for n, b in artifacts.items()} | dict(outputs)
-        _fill(fresh, files)
-        _swap(fresh, directory, former)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        _fill(fresh.path, files)
+        _swap(fresh.path, directory, former)
 
 
 def _former(directory: Path) -> bool:

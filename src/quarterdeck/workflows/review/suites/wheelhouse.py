@@ -7,6 +7,7 @@ address nor an option of the reviewed repository can reach it. The user's own in
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -189,6 +190,8 @@ class _Downloader:
         self.log.append(f"$ pip download {' '.join(argv[argv.index('--') + 1 :])}\n{output}")
         if status == 0:
             return ""
+        if "No space left on device" in output or "Disk quota exceeded" in output:  # no property of the set: nothing is cached
+            raise OSError(errno.ENOSPC, "no room for the dependencies' wheels", str(self._target))
         if _OFFLINE.search(output):
             self.offline = True
             return "the package index could not be reached"
