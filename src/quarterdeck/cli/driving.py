@@ -33,7 +33,16 @@ def drive_command(face: Face, begin: Begin, flags: Mapping[str, Any] | None = No
 
 def flags_of(*, policy: Path | None = None, budget: float | None = None, model: str = "") -> dict[str, Any]:
     """Options that override the configuration."""
-    return {"policy": str(policy.absolute()) if policy else None, "budget_usd": budget, "model": model or None}
+    return {"policy": policy_name(policy) if policy else None, "budget_usd": budget, "model": model or None}
+
+
+def policy_name(policy: Path) -> str:
+    """A policy as any process finds it again: the bare name of a packaged one as it is, a file by its absolute path."""
+    from quarterdeck.policy import packaged_bundles
+
+    if str(policy) in packaged_bundles() and not policy.exists():
+        return str(policy)
+    return str(policy.expanduser().absolute())
 
 
 async def _session(face: Face, begin: Begin, flags: Mapping[str, Any]) -> int:
@@ -160,4 +169,4 @@ def check_model(runtime: Runtime, model: str) -> str:
 def origin_of(runtime: Runtime) -> dict[str, str]:
     """What a run's submission says of where it came from; who resumes it elsewhere needs it."""
     policy = runtime.config["policy"]
-    return {"policy": str(Path(policy).expanduser().absolute())} if policy else {}
+    return {"policy": policy_name(Path(policy))} if policy else {}
