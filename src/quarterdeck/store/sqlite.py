@@ -68,6 +68,12 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
+def copy_database(source: Path, target: Path) -> None:
+    """Write a consistent copy of a live database into one file."""
+    with contextlib.closing(connect(source, read_only=True)) as live, contextlib.closing(sqlite3.connect(target)) as copied:
+        live.backup(copied)
+
+
 def _quote(path: Path) -> str:
     return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 

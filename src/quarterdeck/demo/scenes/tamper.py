@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-import sqlite3
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from quarterdeck.app import Runtime
 from quarterdeck.protocol.errors import QuarterdeckError
+from quarterdeck.protocol.leaf import Row
+from quarterdeck.store.sqlite import copy_database
 from quarterdeck.workflows import Context, workflow
 
 from .show import SceneFailed, Show
 
 VERDICT = re.compile(rb'"exit_code":(1)')
-ROW = 80
+BEFORE = 80
 """A row's bytes before its body: an id, two numbers and a kind fit well."""
 DIGIT = re.compile(rb"([0-9])")
 
@@ -49,12 +50,13 @@ async def play(show: Show) -> list[str]:
             run, _ = await runtime.start(verdict)
             await runtime.drive(run)
             await runtime.result(run)
+        rows = await runtime.store.audit_rows(run)
     copy = show.folder / "copied.db"
-    _copy(show.home / "quarterdeck.db", copy)
+    copy_database(show.home / "quarterdeck.db", copy)
     whole = await show.quarterdeck("audit", "verify", run, "--database", str(copy))
     if whole.code != 0:
         raise SceneFailed(f"The untouched copy must verify: {whole.told}")
-    change = _tamper(copy, run)
+    change = _tamper(copy, run, rows)
     found = await show.quarterdeck("audit", "verify", run, "--database", str(copy))
     named = [line.strip() for line in (found.out + "\n" + found.err).splitlines() if re.search(rf"\b{change.seq}\b", line)]
     if found.code == 0 or not named:
@@ -66,20 +68,12 @@ async def play(show: Show) -> list[str]:
     ]
 
 
-def _copy(source: Path, target: Path) -> None:
-    """A consistent copy of a live database, in one file."""
-    with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as live, closing(sqlite3.connect(target)) as copied:
-        live.backup(copied)
-
-
-def _tamper(copy: Path, run: str) -> Change:
+def _tamper(copy: Path, run: str, rows: Sequence[Row]) -> Change:
     """Flip a verdict from 1 to 0 in the newest record of the run that has one, else some digit: in the file, behind SQLite's back."""
-    with closing(sqlite3.connect(copy)) as database:
-        rows = database.execute("SELECT seq, kind, body FROM record WHERE run=? AND body IS NOT NULL ORDER BY seq DESC", (run,)).fetchall()
     data = bytearray(copy.read_bytes())
     for pattern in (VERDICT, DIGIT):
-        for seq, kind, text in rows:
-            body = str(text).encode()
+        for row in reversed(rows):
+            seq, kind, body = row.seq, row.kind or "", row.data or b""
             match = pattern.search(body)
             place = _place(data, run.encode(), kind.encode(), body) if match else -1
             if match is None or place < 0:
@@ -98,7 +92,7 @@ def _place(data: bytearray, run: bytes, kind: bytes, body: bytes) -> int:
     """Where the row of this record keeps its body: right behind the run's id, two small numbers and the kind. -1: spread over pages."""
     place = data.find(body)
     while place >= 0:
-        before = bytes(data[max(0, place - ROW) : place])
+        before = bytes(data[max(0, place - BEFORE) : place])
         if before.endswith(kind) and run in before:
             return place
         place = data.find(body, place + 1)

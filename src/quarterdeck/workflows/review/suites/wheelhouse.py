@@ -156,12 +156,18 @@ def _run(argv: Sequence[str], cwd: Path, timeout_s: float) -> tuple[int, str]:
         raise
 
 
+_BUNDLED = """import ensurepip, pathlib, sysconfig
+folders = [pathlib.Path(ensurepip.__file__).parent / "_bundled", pathlib.Path(sysconfig.get_config_var("WHEEL_PKG_DIR") or "/nowhere")]
+print(*sorted(str(wheel) for folder in folders for wheel in folder.glob("pip-*.whl")))
+"""
+"""Prints the wheels that ensurepip would install; Debian keeps them in a folder of its own."""
+
+
 def _pip(python: str, cwd: Path) -> tuple[str, ...]:
     """How to start pip: the interpreter's own, else the one that ensurepip carries (environments made by uv have none)."""
     if _run([python, "-I", "-c", "import pip"], cwd, 60)[0] == 0:
         return (python, "-I", "-m", "pip")
-    code = "import ensurepip,pathlib;print(*sorted((pathlib.Path(ensurepip.__file__).parent/'_bundled').glob('pip-*.whl')))"
-    status, output = _run([python, "-I", "-c", code], cwd, 60)
+    status, output = _run([python, "-I", "-c", _BUNDLED], cwd, 60)
     bundled = output.split()[-1:] if status == 0 else []
     return (python, "-I", f"{bundled[0]}/pip") if bundled else ()
 
