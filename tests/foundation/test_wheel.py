@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -97,6 +98,36 @@ def test_the_installed_package_is_not_the_checkout(installed: Path, tmp_path: Pa
 
 def test_the_installed_command_says_its_version(installed: Path, tmp_path: Path) -> None:
     assert metadata.version("quarterdeck") in run(installed / "quarterdeck", "version", cwd=tmp_path)
+
+
+def test_the_installed_doctor_and_hello_work(installed: Path, tmp_path: Path) -> None:
+    """A22, A33: with nothing of the checkout but the example itself, copied."""
+    home = {"QUARTERDECK_HOME": str(tmp_path / "home")}
+    assert "ready:" in run(installed / "quarterdeck", "doctor", cwd=tmp_path, **home)
+    source = (ROOT / "examples" / "hello.py").read_text("utf-8")
+    assert len(source.splitlines()) <= 15
+    (tmp_path / "hello.py").write_text(source)
+    assert run(installed / "python", "hello.py", cwd=tmp_path, **home) == "Hello, reader, from inside.\n"
+    assert run(installed / "quarterdeck", "run", "-q", "hello.py", cwd=tmp_path, **home) == "Hello, you, from inside.\n"
+
+
+def test_the_installed_review_reviews(installed: Path, tmp_path: Path) -> None:
+    """A33: the analyzers are those of the installed environment; a clean change of a Python project without tests passes."""
+    repo, home = tmp_path / "repo", {"QUARTERDECK_HOME": str(tmp_path / "home")}
+    repo.mkdir()
+    git = ("git", "-C", repo)
+    run(*git, "init", "-q", "-b", "main", cwd=tmp_path)
+    for number, (branch, text) in enumerate((("main", "X = 1\n"), ("feature", "X = 1\nY = 2\n"))):
+        run(*git, "checkout", "-q", "-B", branch, cwd=tmp_path)
+        (repo / "calc.py").write_text(text)
+        run(*git, "add", "calc.py", cwd=tmp_path)
+        run(*git, "commit", "-q", "-m", f"feat: step {number}", cwd=tmp_path)
+    report = tmp_path / "report"
+    said = run(installed / "quarterdeck", "review", "--repo", repo, "--out", report, cwd=tmp_path, **home)
+    assert "pass:" in said
+    checked = {entry["what"] for entry in json.loads((report / "report.json").read_bytes())["not_checked"]}
+    assert not checked & {"ruff", "bandit", "secrets", "complexity", "unsafe", "risky"}
+    assert "holds" in run(installed / "quarterdeck", "report", "verify", report, cwd=tmp_path, **home)
 
 
 @pytest.mark.slow
