@@ -45,9 +45,9 @@ def test_a23_ctrl_c_stops_cleanly_and_says_how_to_resume(cli: Cli) -> None:
 
 def test_a21_a_second_process_follows_and_ends_with_the_same_result(cli: Cli) -> None:
     """Also: `logs --follow` from another terminal sees the end as it happens."""
-    process, run = begin(cli, 8)
+    process, run = begin(cli, 5)
     reader = cli.start("logs", run, "--follow")
-    second = cli.run("run", "flows.py:commanding", "--input", "8")
+    second = cli.run("run", "flows.py:commanding", "--input", "5")
     assert "drives this run already" in second.err
     first = cli.end(process)
     assert (first.code, first.out) == (0, second.out)
@@ -71,8 +71,8 @@ def test_a23_cancel_from_another_process_ends_the_command(cli: Cli) -> None:
 
 
 def test_a15_a_second_follower_takes_over_when_the_first_dies(cli: Cli) -> None:
-    process, run = begin(cli, 8)
-    second = cli.start("run", "flows.py:commanding", "--input", "8", "--json")
+    process, run = begin(cli, 5)
+    second = cli.start("run", "flows.py:commanding", "--input", "5", "--json")
     assert second.stderr is not None
     until(lambda: "following" in second.stderr.readline())  # type: ignore[union-attr]
     process.kill()
@@ -94,11 +94,13 @@ def test_law_9_a_run_that_waits_for_time_is_left_by_ctrl_c_and_cancelled_by_nobo
 
 def test_a23_ctrl_c_does_not_wait_for_a_long_step_and_its_outcome_is_unknown(cli: Cli) -> None:
     """Law 3: local code that was cut off is never begun again, and nobody says that it did not happen."""
-    process = cli.start("run", "flows.py:thinking")
+    process = cli.start("run", "flows.py:thinking", "--json")
     until(lambda: "thinking" in cli.calls())
     begun = time.monotonic()
-    assert cli.end(process, signal.SIGINT).code == 130
+    stopped = cli.end(process, signal.SIGINT)
     assert time.monotonic() - begun < 30
+    assert (stopped.code, stopped.document["exit_code"], stopped.document["state"]) == (130, 130, "running")
+    assert stopped.document["resume"] == f"quarterdeck resume {stopped.document['run']}"
     ended = cli.run("run", "flows.py:thinking", "--json", code=2).document
     assert ended["error"]["type"] == "OutcomeUnknown"
     assert cli.calls() == ["thinking"]

@@ -104,3 +104,28 @@ def test_law_7_a_model_that_is_not_priced_is_refused_before_anything_begins(cli:
         toml.write_text(toml.read_text().replace("local = true", "local = false"))
         assert "price" in cli.quick("agent", "x", "--repo", repo, "--model", "scripted/m", code=2).err
         assert not server.requests
+
+
+def test_a17_an_agents_risky_write_waits_for_a_person_and_goes_on_in_the_process_that_answers(cli: Cli, repo: Path) -> None:
+    """A file that decides what CI runs: the child run asks, the whole tree waits, the answer resumes it."""
+    script = [call("write_file", path=".github/workflows/ci.yml", content="on: push\n"), text("written")]
+    with ScriptedModel(script) as server:
+        serve(cli, server)
+        asked = cli.quick("agent", "add ci", "--repo", repo, "--model", "scripted/m", "--json", code=3).document
+        [question] = asked["waiting"]
+        assert question["run"] != asked["run"]
+        assert question["question"]["policies"] == ["file.ci-config"]
+        assert not cli.calls()
+        done = cli.run("approvals", "approve", question["approval"], "--json").document
+    assert done["result"]["files"] == [".github/workflows/ci.yml"]
+    assert done["decisions"]["ask"] == 1
+
+
+def test_a17_a_no_is_read_by_the_agent(cli: Cli, repo: Path) -> None:
+    script = [call("write_file", path=".github/workflows/ci.yml", content="on: push\n"), text("I may not, so I stop.")]
+    with ScriptedModel(script) as server:
+        serve(cli, server)
+        asked = cli.quick("agent", "add ci", "--repo", repo, "--model", "scripted/m", "--json", code=3).document
+        done = cli.quick("approvals", "deny", asked["waiting"][0]["approval"], "--reason", "not by an agent").out
+    assert "I may not, so I stop." in done
+    assert "No file was changed." in done

@@ -176,6 +176,7 @@ def test_a23_gc_removes_what_nothing_needs_and_nothing_else(reviewed: tuple[Cli,
     assert "would be removed" in said
     assert sorted((cli.home / "blobs").rglob("*")) == before
     removed = cli.quick("gc", "--json").document
+    assert "gc removed" in cli.quick("logs", cli.quick("runs", "--all", "--json").document["runs"][0]["id"]).out
     assert {Path(i["path"]) for i in removed["removed"] if i["kind"] == "blob"} == {orphan}
     assert not lost.exists()
     assert young.exists()

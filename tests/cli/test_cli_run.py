@@ -24,8 +24,8 @@ def test_a22_a_workflow_runs_and_its_result_is_on_stdout(cli: Cli) -> None:
 
 def test_a22_input_from_a_file_and_a_name_with_an_underscore(cli: Cli) -> None:
     (cli.folder / "in.json").write_text('"file"')
-    assert cli.run("run", "flows.py:hello", "--input", "@in.json", "--quiet").out == "hello file\n"
-    assert cli.run("run", cli.folder / "flows.py:hello", "--quiet").err == ""
+    assert cli.quick("run", "flows.py:hello", "--input", "@in.json", "--quiet").out == "hello file\n"
+    assert cli.quick("run", cli.folder / "flows.py:hello", "--quiet").err == ""
 
 
 def test_a23_progress_is_a_line_per_stage_on_stderr_and_nothing_is_coloured_in_a_pipe(cli: Cli) -> None:
@@ -81,9 +81,9 @@ def test_a17_a_no_reaches_the_run(cli: Cli) -> None:
 
 
 def test_a17_an_answer_without_resuming_leaves_the_run_to_somebody_else(cli: Cli) -> None:
-    asked = cli.run("run", "flows.py:asking", "--json", code=3).document
-    assert "quarterdeck resume" in cli.run("approvals", "approve", asked["waiting"][0]["approval"], "--no-resume").err
-    assert cli.run("resume", asked["run"][-8:], "--quiet").out == "approve: \n"
+    asked = cli.quick("run", "flows.py:asking", "--json", code=3).document
+    assert "quarterdeck resume" in cli.quick("approvals", "approve", asked["waiting"][0]["approval"], "--no-resume").err
+    assert cli.quick("resume", asked["run"][-8:], "--quiet").out == "approve: \n"
 
 
 def test_a23_what_is_misspelt_is_named_with_what_was_meant(cli: Cli) -> None:
@@ -102,7 +102,7 @@ def test_a22_the_model_of_a_run_is_checked_before_it_begins(cli: Cli) -> None:
 
 
 def test_a30_a_broken_policy_or_configuration_is_exit_2_and_reading_still_works(cli: Cli) -> None:
-    cli.run("run", "flows.py:hello", "--quiet")
+    cli.quick("run", "flows.py:hello", "--quiet")
     (cli.folder / "bad.cedar").write_text("permit (")
     said = cli.quick("run", "flows.py:hello", "--policy", "bad.cedar", code=2).err
     assert "bad.cedar" in said
@@ -120,10 +120,10 @@ def test_a17_a_policy_of_ones_own_is_kept_for_whoever_answers(cli: Cli) -> None:
         'resource in Zone::"steps") unless { context has approval && ["maintainer", "owner"].contains(context.approval.role) };'
     )
     (cli.folder / "mine.cedar").write_text(f"{text}\n{ask}\n")
-    asked = cli.run("run", "flows.py:stages", "--policy", "mine.cedar", "--json", code=3).document
-    first = cli.run("approvals", "approve", asked["waiting"][0]["approval"], "--json", code=3).document
+    asked = cli.quick("run", "flows.py:stages", "--policy", "mine.cedar", "--json", code=3).document
+    first = cli.quick("approvals", "approve", asked["waiting"][0]["approval"], "--json", code=3).document
     assert first["waiting"][0]["approval"] != asked["waiting"][0]["approval"]  # the second stage's own step
-    done = cli.run("approvals", "approve", first["waiting"][0]["approval"], "--json").document
+    done = cli.quick("approvals", "approve", first["waiting"][0]["approval"], "--json").document
     assert done["result"] == {"words": ["one", "two"]}
     assert done["decisions"]["ask"] == 2
     assert "by user:" in cli.quick("trace", asked["run"]).out
@@ -131,20 +131,20 @@ def test_a17_a_policy_of_ones_own_is_kept_for_whoever_answers(cli: Cli) -> None:
 
 @pytest.mark.parametrize("moved", [True, False])
 def test_a15_code_that_moved_is_named_with_file(cli: Cli, moved: bool, tmp_path: Path) -> None:
-    asked = cli.run("run", "flows.py:asking", "--json", code=3).document
+    asked = cli.quick("run", "flows.py:asking", "--json", code=3).document
     (cli.folder / "flows.py").rename(cli.folder / "other.py")
     answer = ("approvals", "approve", asked["waiting"][0]["approval"])
     if moved:
-        assert "is not resumed here" in cli.run(*answer).err
-        assert cli.run("resume", asked["run"], "--file", "other.py", "--quiet").out == "approve: \n"
+        assert "is not resumed here" in cli.quick(*answer).err
+        assert cli.quick("resume", asked["run"], "--file", "other.py", "--quiet").out == "approve: \n"
     else:
         assert "There is no file" in cli.quick("resume", asked["run"], code=2).err
-        assert cli.run("cancel", asked["run"], "--reason", "gone").out.endswith("cancelled.\n")
+        assert cli.quick("cancel", asked["run"], "--reason", "gone").out.endswith("cancelled.\n")
         assert cli.runs()[0]["state"] == "cancelled"
 
 
 def test_a15_changed_code_parks_the_run_and_the_old_code_goes_on(cli: Cli) -> None:
-    asked = cli.run("run", "flows.py:asking", "--json", code=3).document
+    asked = cli.quick("run", "flows.py:asking", "--json", code=3).document
     flows = cli.folder / "flows.py"
     flows.write_text(flows.read_text().replace('note, "before")\n    answer', 'note, "other")\n    answer'))
     parked = cli.quick("approvals", "approve", asked["waiting"][0]["approval"], "--json", code=2).document

@@ -80,7 +80,10 @@ async def _settle(runtime: Runtime, root: str, face: Face, display: Display, int
     told = False
     while True:
         row: Run | None = await interrupts.guard(runtime.drive(root))
-        if row is None or row.state in ENDED:
+        if row is None:  # interrupted; but perhaps only after the end, while deliveries went out
+            row = await runtime.store.run(root)
+            return row if row.state in ENDED else None
+        if row.state in ENDED:
             return row
         holder = await live_owner(runtime.store, root)
         if holder is None:

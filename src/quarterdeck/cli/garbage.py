@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from quarterdeck.kernel.lease import proven_dead
+from quarterdeck.kernel.operator import open_own_run
 from quarterdeck.protocol.canonical import canonical
-from quarterdeck.protocol.records import ENDED, Run
+from quarterdeck.protocol.records import ENDED, NewRecord, Run
 from quarterdeck.sandbox import LocalDriver
 from quarterdeck.store import Store
 
@@ -51,8 +52,11 @@ async def collect(store: Store, home: Path, older_s: float) -> tuple[list[Item],
     return items, notes
 
 
-async def remove(store: Store, home: Path, items: Iterable[Item]) -> None:
-    """Remove them: an environment with its processes, everything else as files."""
+async def remove(store: Store, home: Path, items: Sequence[Item], actor: str) -> None:
+    """Remove them: an environment with its processes, everything else as files. Then say so in a `system` run of its own.
+
+    The record comes last: on a full disk there is room for it only then, and everything removed was nobody's.
+    """
     driver = LocalDriver(home, store)
     for item in items:
         if item.kind == "environment":
@@ -61,6 +65,12 @@ async def remove(store: Store, home: Path, items: Iterable[Item]) -> None:
             shutil.rmtree(item.path, ignore_errors=True)
         else:
             item.path.unlink(missing_ok=True)
+    if not items:
+        return
+    handle = await open_own_run(store, "system", actor)
+    kinds = {kind: sum(i.kind == kind for i in items) for kind in dict.fromkeys(i.kind for i in items)}
+    said = NewRecord("run.note", {"text": "gc removed what nothing references", "removed": kinds, "bytes": sum(i.bytes for i in items)})
+    await handle.append([said, NewRecord("run.completed", {"state": "completed", "result": None, "error": None})], state="completed")
 
 
 async def _all_runs(store: Store) -> dict[str, Run]:

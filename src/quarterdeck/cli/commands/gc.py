@@ -37,6 +37,7 @@ def gc(
       quarterdeck gc --older-than 7
     """
     import asyncio
+    import getpass
 
     from ..garbage import collect, remove
     from ..reading import opened
@@ -47,7 +48,7 @@ def gc(
         with opened(face.home) as store:
             items, notes = await collect(store, face.home, older_than * 86_400)
             if not dry_run:
-                await remove(store, face.home, items)
+                await remove(store, face.home, items, f"user:{getpass.getuser()}")
             return items, notes
 
     items, notes = asyncio.run(main())
