@@ -34,8 +34,8 @@ def change(claims: Claims, change: Change | None) -> Json | None:
     lines = f"{change.added:,} added and {change.deleted:,} deleted lines"
     where = f"{plural(len(change.files), 'file')} in {plural(len(change.commits), 'commit')}"
     claims.add("change.size", f"The change touches {where}: {lines}.", data.CHANGE, "/files")
-    reasons = "; ".join(change.risk_reasons)
-    claims.add("change.risk", f"Risk is {change.risk}" + (f": {reasons.rstrip('.')}." if reasons else "."), data.CHANGE, "/risk_reasons")
+    reasons = "; ".join(r.rstrip(".") for r in change.risk_reasons)
+    claims.add("change.risk", f"Risk is {change.risk}" + (f": {reasons}." if reasons else "."), data.CHANGE, "/risk_reasons")
     public = sum(s.public for s in change.symbols)
     if change.symbols:
         text = f"It touches {plural(len(change.symbols), 'function or class', 'functions and classes')}, {public} of them public."
