@@ -11,7 +11,8 @@ from pathlib import Path
 
 from quarterdeck.kernel.lease import proven_dead
 from quarterdeck.kernel.operator import open_own_run
-from quarterdeck.protocol.canonical import canonical
+from quarterdeck.protocol.canonical import canonical, sha256
+from quarterdeck.protocol.errors import StoreError
 from quarterdeck.protocol.records import ENDED, NewRecord, Run
 from quarterdeck.sandbox import LocalDriver
 from quarterdeck.store import Store
@@ -20,6 +21,7 @@ DIGEST = re.compile(rb"\b[0-9a-f]{64}\b")
 YOUNG_S = 3600.0
 """A blob is written before the record that names it: younger ones are never unreferenced."""
 PAGE = 500
+MAYBE_BLOB = 32 << 10
 
 
 @dataclass(frozen=True)
@@ -88,21 +90,16 @@ async def _read(store: Store, runs: Iterable[Run], unfinished: set[str]) -> tupl
     digests: set[str] = set()
     for run in runs:
         for row in await store.audit_rows(run.id):
-            data = row.data or b""
-            digests |= {found.decode() for found in DIGEST.findall(data)}
-            if len(data) > 0 and run.id in unfinished:
-                needed.append(data)
-        # A body that is itself a blob is found by its own digest.
-        digests |= {_digest(row.data) for row in await store.audit_rows(run.id) if row.data and len(row.data) > 60_000}
+            if row.data is None:
+                raise StoreError(f"A body of {run.id} is gone, so nobody can say what it names.", hint="quarterdeck audit verify")
+            digests |= {found.decode() for found in DIGEST.findall(row.data)}
+            if len(row.data) > MAYBE_BLOB:  # a big body is a blob itself, found by its own digest
+                digests.add(sha256(row.data))
+            if run.id in unfinished:
+                needed.append(row.data)
     for delivery in await store.outbox():
         digests |= {found.decode() for found in DIGEST.findall(canonical(delivery.body))}
     return b"\n".join(needed), digests
-
-
-def _digest(data: bytes) -> str:
-    from quarterdeck.protocol.canonical import sha256
-
-    return sha256(data)
 
 
 def _environments(home: Path, runs: Iterable[Run]) -> list[Item]:

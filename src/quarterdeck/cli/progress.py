@@ -128,16 +128,17 @@ class Display:
         from rich.text import Text
 
         now = time.time_ns() // 1000
-        lines = Text()
+        lines = Text(no_wrap=True, overflow="ellipsis")
         names = [n for n in self.stages.values() if not any(o.name.startswith(n.name + "/") for o in self.stages.values())]
         for stage in names:
             lines.append(f"▸ {clean(stage.name)}", style="bold")
             lines.append(f"  {seconds(max(0, now - stage.at) / 1e6)}\n")
         for action in list(self.actions.values())[:4]:
-            shown = action.command or action.name.rpartition("/")[2]
-            lines.append(f"  {one_line(shown, 90)}  {seconds(max(0, now - action.at) / 1e6)}\n", style="cyan")
+            name = action.name.rpartition("/")[2]
+            shown = f"{name}: {action.command}" if action.command else name
+            lines.append(f"  {seconds(max(0, now - action.at) / 1e6)}  {one_line(shown, 300)}\n", style="cyan")
         for line in self.text.splitlines()[-TEXT_LINES:]:
-            lines.append(f"  {one_line(line, 110)}\n", style="dim")
+            lines.append(f"  {one_line(line, 300)}\n", style="dim")
         found = f", {self.findings} findings so far" if self.findings else ""
         lines.append(f"  {seconds(time.monotonic() - self._started)}{found}; Ctrl-C stops, and it can be resumed", style="dim")
         return lines

@@ -30,7 +30,9 @@ def agent(
     quiet: Quiet = False,
     no_color: NoColor = False,
 ) -> int:
-    """Let an agent work on a copy of a repository, in the sandbox, without network. What it changed is a patch; you apply it.
+    """Let an agent work on a copy of a repository.
+
+    It works in the sandbox, without network, on a copy of HEAD. What it changed is a patch; you apply it.
 
     Exit codes: 0 done, 1 cut short by --max-steps or --budget, 2 failed, 3 waits for an approval.
 

@@ -20,7 +20,9 @@ def demo(
     scene: Annotated[str, typer.Option("--scene", metavar="NAME", help="Play only: review, attack, agent, kill, ask, tamper.")] = "",
     home: Home = None,
 ) -> int:
-    """Build a repository with a faulty pull request, review it, and show attack, agent, kill -9, ask and tamper.
+    """See it work: a review, then five scenes.
+
+    Builds a repository with a faulty pull request, reviews it, then shows attack, agent, kill -9, ask and tamper.
 
     State lies in a HOME of its own (demo, beside the user's runs), unless --home names one.
 

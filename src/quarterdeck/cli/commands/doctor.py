@@ -33,7 +33,9 @@ def add(app: typer.Typer) -> None:
 
 
 def doctor(home: Home = None, json: Json = False, no_color: NoColor = False) -> int:
-    """Say what works on this machine and what does not: sandbox, limits, tools, HOME, model keys (never their values).
+    """Say what works on this machine, and what does not.
+
+    Sandbox, limits, tools, HOME, policy, model keys (never their values), each with the fix.
 
     Exit codes: 0 a review can run here; 2 something that it needs is missing, and the fix is printed.
 

@@ -27,8 +27,9 @@ def gc(
     json: Json = False,
     no_color: NoColor = False,
 ) -> int:
-    """Remove left-over environments and scratch files of ended runs, blobs that no log names, and old wheels and reports.
+    """Remove what nothing needs any more.
 
+    Left-over environments and scratch files of ended runs, blobs that no log names, old wheels and reports.
     The log itself is never touched, nor is anything that an unfinished run needs.
 
     \b

@@ -39,7 +39,9 @@ def review(
     quiet: Quiet = False,
     no_color: NoColor = False,
 ) -> int:
-    """Review a change: analyzers, its own tests on base and head, conventions, documentation, and a report.
+    """Review a change, and report with evidence.
+
+    Analyzers, its own tests on base and head, conventions and documentation; what could not be checked is said.
 
     Exit codes: 0 pass; 1 findings at or above --fail-on, or newly failing tests; 2 could not run; 3 waits for an approval.
     The same command again finds an unfinished review and goes on with it.

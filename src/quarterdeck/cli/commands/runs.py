@@ -65,7 +65,9 @@ def runs(
 
 
 def show(run: RunId, home: Home = None, json: Json = False, no_color: NoColor = False) -> int:
-    """Say how a run stands: its state, what it waits for and what answers, cost, tokens, artifacts, errors.
+    """Say how a run stands.
+
+    Its state, what it waits for and what answers, cost, tokens, decisions, artifacts, errors.
 
     \b
     Examples:

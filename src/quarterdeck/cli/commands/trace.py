@@ -28,7 +28,9 @@ def trace(
     json: Json = False,
     no_color: NoColor = False,
 ) -> int:
-    """Show what a run did as a tree: stages, actions, commands, decisions, tokens, cost, and how long each took.
+    """Show what a run did, as a tree.
+
+    Stages, actions, commands, decisions, tokens, cost, and how long each took.
 
     \b
     Examples:
