@@ -16,7 +16,7 @@ import msgspec
 
 from .analyzers import trees
 from .model import NotChecked
-from .paths import to_argument
+from .paths import is_utf8, to_argument
 
 CONFIG_FILES = ("pyproject.toml", "ruff.toml", ".ruff.toml", "setup.cfg", "tox.ini", ".flake8", ".isort.cfg", ".pre-commit-config.yaml")
 MENTION_FILES = ("Makefile", "noxfile.py", "justfile")
@@ -56,7 +56,7 @@ class StyleTool(msgspec.Struct, frozen=True):
 
 def wanted(paths: Sequence[str]) -> list[str]:
     """Which files of the base `detect` must be given."""
-    nested = [p for p in paths if "/" in p and p.rsplit("/", 1)[1] in ("pyproject.toml", "ruff.toml", ".ruff.toml")]
+    nested = [p for p in paths if is_utf8(p) and "/" in p and p.rsplit("/", 1)[1] in ("pyproject.toml", "ruff.toml", ".ruff.toml")]
     workflows = [p for p in paths if p.startswith(".github/workflows/")]
     return [*CONFIG_FILES, *MENTION_FILES, *workflows[:20], *nested[:MAX_NESTED]]
 

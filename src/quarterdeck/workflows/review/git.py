@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from ...protocol.errors import BadInput, ConfigError, StoreError
+from ...protocol.errors import BadInput, ConfigError, DiskFull, StoreError, out_of_space
 from .scratch import Scratch
 
 TIMEOUT_S = 120.0
@@ -51,6 +51,12 @@ class GitFailed(BadInput):
         self.stderr = stderr
 
 
+def _no_folder(error: OSError) -> StoreError:
+    kind = DiskFull if out_of_space(error) else StoreError
+    full = "the disk is full" if kind is DiskFull else error.strerror
+    return kind(f"No temporary folder can be made in {tempfile.gettempdir()}: {full}.", hint="Free space, or set TMPDIR.")
+
+
 class Git:
     """Runs hardened git commands, either in the repository (`at=`, names only) or over the shadow (content)."""
 
@@ -63,7 +69,7 @@ class Git:
             self.shadow = self._folder.path
             (self.shadow / ".gitconfig").write_text(_GLOBAL_CONFIG)
         except OSError as error:
-            raise StoreError(f"No temporary folder can be made: {error.strerror}.", hint="Free disk space, or set TMPDIR.") from error
+            raise _no_folder(error) from error
         self._objects = ""
 
     def close(self) -> None:
@@ -71,6 +77,13 @@ class Git:
 
     def attach(self, objects: str, object_format: str, shallow: bytes) -> None:
         """Make the shadow: `objects` is the repository's object folder, `shallow` the content of its `shallow` file."""
+        try:
+            self._shadow(object_format, shallow)
+        except OSError as error:
+            raise _no_folder(error) from error
+        self._objects = objects
+
+    def _shadow(self, object_format: str, shallow: bytes) -> None:
         extra = f"[extensions]\n\tobjectFormat = {object_format}\n" if object_format == "sha256" else ""
         version = 1 if extra else 0
         (self.shadow / "config").write_text(f"[core]\n\tbare = true\n\trepositoryFormatVersion = {version}\n{extra}")
@@ -79,7 +92,6 @@ class Git:
         (self.shadow / "objects").mkdir(exist_ok=True)
         if shallow:
             (self.shadow / "shallow").write_bytes(shallow)
-        self._objects = objects
 
     def run(self, *args: str, at: Path | None = None, stdin: bytes = b"", timeout_s: float = TIMEOUT_S) -> bytes:
         """Return stdout. Raises GitFailed (exit status, too much output) or BadInput (timeout)."""

@@ -31,6 +31,11 @@ def to_argument(text: str) -> str:
     return os.fsdecode(to_bytes(text))
 
 
+def is_utf8(text: str) -> bool:
+    """True for a name that is UTF-8: only such a one can be an argument of a command, since commands are recorded as JSON."""
+    return to_argument(text).isascii() or not any("\ud800" <= c <= "\udfff" for c in to_argument(text))
+
+
 def is_safe(name: bytes) -> bool:
     """False for names that no honest tree has: absolute, empty, `.`/`..` parts, NUL, or a `.git` folder."""
     parts = name.split(b"/")

@@ -13,6 +13,7 @@ from ..model import Change, Finding, NotChecked, Plan, RawRun, Settings, Severit
 from ..paths import to_argument
 from . import trees
 from .base import absent, artifact, base_path, chunked, excluded, is_test, output, relative, slug, text_files
+from .ruff import named
 from .versus import Report, cut, new_reports
 
 SKIP = "B101,B105,B106,B107,B310,B311,B401,B402,B403,B404,B405,B406,B407,B408,B409,B410,B411,B412,B413,B415,B603,B606,B607"
@@ -54,6 +55,7 @@ class Bandit:
             return []
         if "bandit" not in toolbox.modules:
             return absent(self.name)
+        files = [f for f in files if named(f)]
         heads = [f.path for f in files if f.status != "deleted" and (f.truncated or any(h.added for h in f.hunks))]
         bases = [base_path(f) for f in files if any(h.removed for h in f.hunks)] if heads else []
         return [
@@ -70,7 +72,11 @@ class Bandit:
         return toolbox.argv("bandit", *options, *(f"./{to_argument(p)}" for p in paths))
 
     def parse(self, runs: Sequence[RawRun], change: Change, settings: Settings) -> tuple[list[Finding], list[NotChecked]]:
-        missing = cut(self.name, [f for f in text_files(change, settings) if f.path.endswith(".py")]) if runs else []
+        files = [f for f in text_files(change, settings) if f.path.endswith(".py")]
+        missing = cut(self.name, files) if runs else []
+        missing += [
+            NotChecked(f"{self.name}: {f.path}", "bandit is not given files whose name is not UTF-8") for f in files if not named(f)
+        ]
         sides: dict[str, list[Report]] = {"head": [], "base": []}
         for run in runs:
             answer = output(self.name, run, _Output)

@@ -10,7 +10,7 @@ from quarterdeck.protocol.environment import Toolbox
 
 from .. import findings as making
 from ..model import Change, FileChange, Finding, NotChecked, Plan, RawRun, Settings, Severity
-from ..paths import to_argument
+from ..paths import is_utf8, to_argument
 from . import trees
 from .base import absent, artifact, base_path, chunked, excluded, is_python, is_test, output, relative, slug, text_files
 from .versus import Report, cut, new_reports
@@ -109,8 +109,8 @@ class Ruff:
 
 
 def named(file: FileChange) -> bool:
-    """False for names that are not UTF-8, which ruff prints with the bytes lost."""
-    return not any("\udc80" <= c <= "\udcff" for c in to_argument(file.path))
+    """False for names that are not UTF-8, which no recorded command can carry, and which ruff prints with the bytes lost."""
+    return is_utf8(file.path) and is_utf8(file.old_path)
 
 
 def report(issue: _Issue, source: str) -> Report:
