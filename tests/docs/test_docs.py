@@ -28,6 +28,7 @@ NOT_RUN = {
     r"(python3 -m venv|\S*pip (install|uninstall)) .*": "tests/foundation/test_wheel.py installs, upgrades and uninstalls the wheel",
     r"\S+/quarterdeck/bin/quarterdeck doctor": "the same command as `quarterdeck doctor`, by the path of an installation",
     r"sudo .*": "changes the machine",
+    r"\S*python bench/.*": "measures for a while; the same program is behind `make bench`",
     r"docker run .*": "there is no Docker where this was developed",
     r"rm -rf .*": "removes an installation",
     r"quarterdeck --install-completion": "changes the user's shell configuration",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from docs_kit import BIN, ROOT
@@ -48,3 +51,18 @@ def test_parallel_runs_commands_side_by_side(tmp_path: Path) -> None:
 def test_every_example_has_a_test() -> None:
     source = Path(__file__).read_text("utf-8")
     assert [path.name for path in EXAMPLES.glob("*.py") if f'"{path.name}"' not in source] == []
+
+
+def test_a_backup_restores(tmp_path: Path, own_home: Path) -> None:
+    """docs/operations.md: the database through SQLite's backup, the blobs as files, both into an empty HOME."""
+    run(BIN / "quarterdeck", "run", "-q", EXAMPLES / "parallel.py", cwd=tmp_path)
+    restored = tmp_path / "restored"
+    restored.mkdir()
+    with closing(sqlite3.connect(own_home / "quarterdeck.db")) as live, closing(sqlite3.connect(restored / "quarterdeck.db")) as copy:
+        live.backup(copy)
+    if (own_home / "blobs").exists():
+        shutil.copytree(own_home / "blobs", restored / "blobs")
+    verified = json.loads(run(BIN / "quarterdeck", "audit", "verify", "--home", restored, "--json", cwd=tmp_path))
+    assert verified["ok"] and verified["leaves"] > 10
+    [known] = json.loads(run(BIN / "quarterdeck", "runs", "--home", restored, "--json", cwd=tmp_path))["runs"]
+    assert (known["name"], known["state"]) == ("parallel", "completed")
