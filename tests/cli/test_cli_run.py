@@ -172,3 +172,11 @@ def test_a23_what_a_repository_says_cannot_steer_the_terminal(cli: Cli) -> None:
     ran = cli.quick("run", "flows.py:hello", "--input", json.dumps(escape), "--quiet")
     assert ran.out.startswith("hello \N{REPLACEMENT CHARACTER}")
     assert not {"\x1b", "\x07", "\u202e"} & set(ran.out + cli.quick("logs", cli.runs()[0]["id"]).out)
+
+
+def test_a23_a_run_is_named_by_a_part_of_its_id_and_a_slip_is_answered_with_the_right_one(cli: Cli) -> None:
+    cli.quick("run", "flows.py:hello", "--quiet")
+    run = cli.runs()[0]["id"]
+    assert run in cli.quick("show", run[-6:]).out
+    slip = run[:-1] + ("0" if run[-1] != "0" else "1")
+    assert f"Did you mean {run}?" in cli.quick("show", slip, code=2).err

@@ -49,8 +49,13 @@ async def _session(face: Face, begin: Begin, flags: Mapping[str, Any]) -> int:
     display = Display(face)
     runtime = Runtime(config=load_config(face.home, flags), observe=display.record, progress=display.event)
     async with runtime:
-        run, created = await begin(runtime)
-        code = await _to_the_end(runtime, run, created, face, display)
+        with Interrupts(runtime) as interrupts:
+            started: tuple[str, bool] | None = await interrupts.guard(begin(runtime))
+            if started is None:
+                face.note("\nStopped before anything was done; the same command begins, or goes on with what was submitted.")
+                code = 128 + interrupts.signal
+            else:
+                code = await _to_the_end(runtime, *started, face, display, interrupts)
     if code >= 128:
         # A step's thread may still be at work and cannot be stopped; the run was handed back, so nobody waits for it.
         sys.stdout.flush()
@@ -59,11 +64,11 @@ async def _session(face: Face, begin: Begin, flags: Mapping[str, Any]) -> int:
     return code
 
 
-async def _to_the_end(runtime: Runtime, run: str, created: bool, face: Face, display: Display) -> int:
+async def _to_the_end(runtime: Runtime, run: str, created: bool, face: Face, display: Display, interrupts: Interrupts) -> int:
     root = (await runtime.store.run(run)).root
     if not created:
         await _past(runtime.store, root, display)
-    with Interrupts(runtime) as interrupts, display:
+    with display:
         row = await _settle(runtime, root, face, display, interrupts)
     return await conclude(runtime.store, root, face, created=created, interrupted=interrupts.signal if row is None else 0)
 

@@ -78,6 +78,8 @@ def run_command(args: list[str]) -> int:
     try:
         code = get_command(app).main(args, prog_name="quarterdeck", standalone_mode=False)
         sys.stdout.flush()
+        if code == 130:  # Typer's, for a Ctrl-C before anything began
+            print("\nStopped.", file=sys.stderr)
         return code if isinstance(code, int) else 0
     except QuarterdeckError as error:
         print_known(error, json_wanted=wanted)

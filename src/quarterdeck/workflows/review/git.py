@@ -108,8 +108,9 @@ class Git:
             given.write(stdin)
             given.seek(0)
             process = subprocess.Popen(
-                self._command(args), cwd=at or self.shadow, env=self._environment(at), stdin=given, stdout=subprocess.PIPE, stderr=errors
-            )
+                self._command(args), cwd=at or self.shadow, env=self._environment(at), stdin=given, stdout=subprocess.PIPE, stderr=errors,
+                start_new_session=True,  # a Ctrl-C is ours to take: git must not fail of it while we stop
+            )  # fmt: skip
             expired = threading.Event()
 
             def expire() -> None:
@@ -148,6 +149,7 @@ class Git:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         try:
             yield Objects(process)

@@ -93,6 +93,7 @@ def _answers(sources: Sequence[bytes]) -> list[Parsed]:
             stderr=subprocess.DEVNULL,
             env={},
             cwd="/",
+            start_new_session=True,
         )
         try:
             process.wait(TIMEOUT_S)
