@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from typing import Any
 import click
 import pytest
 import yaml
-from docs_kit import PAGES, ROOT, Block, World, answers, blocks, mentions, prose
+from docs_kit import BIN, PAGES, ROOT, Block, World, answers, blocks, mentions, prose
 from typer.main import get_command
 
 from quarterdeck.cli.main import app
 from quarterdeck.config import SETTINGS, load_config
+from quarterdeck.demo.catalogue import build
 from quarterdeck.models import prices_from, providers_from
 from quarterdeck.testing import ScriptedModel
 from quarterdeck.workflows.review.settings import parse_settings
@@ -236,3 +238,21 @@ def test_every_mentioned_command_and_option_exists() -> None:
             f"{page}: `{command}`: no option {word}" for word in words if word.startswith("--") and word.partition("=")[0] not in options
         ]
     assert not wrong
+
+
+@pytest.mark.slow
+def test_the_readmes_way_on_the_demos_repository(tmp_path: Path, own_home: Path) -> None:
+    """With a Python suite, whose environments take their time: review, verify, trace, audit."""
+    seeded = build(tmp_path / "harbor", 7)
+
+    def run(*words: str) -> tuple[int, str]:
+        done = subprocess.run([BIN / "quarterdeck", *words], cwd=seeded.repo, capture_output=True, text=True, timeout=300, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    code, said = run("review")
+    assert code == 1, said
+    assert "1 newly failing test and 4 findings at or above high" in said
+    [report] = (own_home / "runs").glob("*/report")
+    assert run("report", "verify", str(report))[0] == 0
+    assert "tests" in run("trace", report.parent.name)[1]
+    assert run("audit", "verify")[0] == 0
