@@ -28,7 +28,7 @@ def main() -> int:
     for name in options.only or BENCHES:
         print(f"\n== {name}", flush=True)
         command = [sys.executable, str(HERE / f"{name}.py")]
-        if options.json and name in ("kernel", "sandbox", "start", "test_step"):
+        if options.json:
             options.json.mkdir(parents=True, exist_ok=True)
             command += ["--json", str(options.json / f"{name}.json")]
         if subprocess.run(command, check=False).returncode:
