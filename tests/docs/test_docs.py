@@ -166,6 +166,11 @@ def test_links_lead_somewhere() -> None:
     assert not broken
 
 
+def test_every_page_is_linked_from_the_readme() -> None:
+    linked = set(LINK.findall((ROOT / "README.md").read_text("utf-8")))
+    assert [page.name for page in PAGES[1:] if f"docs/{page.name}" not in linked] == []
+
+
 def anchors(page: Path) -> set[str]:
     """GitHub's names of a page's headings."""
     titles = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.M)
