@@ -92,13 +92,16 @@ def _flatten(table: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], dict
     for key, value in table.items():
         if key == "sandbox" and isinstance(value, dict):
             flat.update({f"sandbox.{k}": v for k, v in value.items()})
-        elif key in ("providers", "prices", "review") and isinstance(value, dict):
+        elif key in ("providers", "prices") and isinstance(value, dict):
             tables[key] = value
         else:
             flat[key] = value
     for key in flat:
         if key not in SETTINGS:
-            near = difflib.get_close_matches(key, [*SETTINGS, *TABLES, "review"], 1)
+            if key == "review":
+                hint = "Move it into the quarterdeck.toml of the repository that is reviewed."
+                raise ConfigError(f"{path}: [review] belongs to a repository, not to HOME.", hint=hint)
+            near = difflib.get_close_matches(key, [*SETTINGS, *TABLES], 1)
             meant = f" Did you mean {near[0]!r}?" if near else ""
             raise ConfigError(f"{path}: there is no setting {key!r}.{meant}", hint="`quarterdeck config show` lists all settings.")
     return flat, tables

@@ -55,7 +55,7 @@ def agent(
             raise ConfigError("An agent needs a model.", hint="Give --model provider/name, or set `model` in quarterdeck.toml.")
         value = task_input(task, repo, max_steps=max_steps, home=face.home)
         started = await runtime.start(
-            agent_task, value, key=request_key("agent", value, chosen), model=chosen, origin=origin_of(runtime)
+            agent_task, value, key=request_key("agent", value, chosen, runtime.gate.bundle), model=chosen, origin=origin_of(runtime)
         )  # fmt: skip
         face.note(
             f"{'agent' if started[1] else 'resuming unfinished agent'} {started[0]}: {chosen} on {value['repo']} at {value['sha'][:12]}"

@@ -66,7 +66,7 @@ def review(
         value = prepare(
             repo, base=base or None, head=head or None, event=event, out=out, fail_on=fail_on, model=chosen, home=face.home
         )  # fmt: skip
-        key = request_key("review", {k: v for k, v in value.items() if k != "out"})
+        key = request_key("review", {k: v for k, v in value.items() if k != "out"}, runtime.gate.bundle)
         started = await runtime.start(
             work, value, key=key, model=chosen, labels=("untrusted:pr",), trust="operator", origin=origin_of(runtime)
         )

@@ -57,7 +57,9 @@ def run(
         chosen = check_model(runtime, model or work.model)
         runtime.functions.add(tools)
         origin = origin_of(runtime) | {"file": str(file)}
-        started = await runtime.start(work, given, key=request_key("run", str(file), work.name, given, chosen), model=chosen, origin=origin)
+        started = await runtime.start(
+            work, given, key=request_key("run", str(file), work.name, given, chosen, runtime.gate.bundle), model=chosen, origin=origin
+        )
         face.note(f"{'run' if started[1] else 'resuming unfinished run'} {started[0]}: {work.name}")
         return started
 
