@@ -119,6 +119,9 @@ class NotChecked(msgspec.Struct, frozen=True):
     why: str
 
 
+LOG_BYTES = 2 << 20
+
+
 class Plan(msgspec.Struct, frozen=True):
     """A command that a probe wants run in the sandbox. `output` names a file inside to read instead of stdout."""
 
@@ -129,6 +132,11 @@ class Plan(msgspec.Struct, frozen=True):
     timeout_s: float = 300.0
     output: str = ""
     output_bytes: int = 8 << 20
+
+    @property
+    def stream_bytes(self) -> int:
+        """How much of stdout and stderr is kept, head and tail: they are but a log where a file holds the result."""
+        return min(self.output_bytes, LOG_BYTES) if self.output else self.output_bytes
 
 
 class RawRun(msgspec.Struct, frozen=True):

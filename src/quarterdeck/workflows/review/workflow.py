@@ -71,7 +71,7 @@ async def intake(ctx: Context, request: Request) -> Ready:
 async def run_plan(ctx: Context, plan: Plan) -> RawRun:
     """Run one planned command in the sandbox and keep what it said, verbatim."""
     ran = await ctx.shell(
-        plan.argv, name=plan.name, cwd=plan.cwd, env=plan.env, timeout=plan.timeout_s, output_bytes=plan.output_bytes, effect="idempotent"
+        plan.argv, name=plan.name, cwd=plan.cwd, env=plan.env, timeout=plan.timeout_s, output_bytes=plan.stream_bytes, effect="idempotent"
     )
     output = b""
     if plan.output:

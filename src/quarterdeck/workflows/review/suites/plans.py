@@ -20,7 +20,7 @@ from typing import Literal
 import msgspec
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from ..model import NotChecked, Plan, RawRun
+from ..model import LOG_BYTES, NotChecked, Plan, RawRun
 from .discover import Suite, is_test
 from .inside import source
 from .outcome import COMMAND_ID, cases_of
@@ -192,7 +192,7 @@ def _plan(job: Job, step: str, argv: Sequence[str], *, cwd: str = "", timeout_s:
     }
     if path:
         env["PYTHONPATH"] = path
-    return Plan(job.name(step), tuple(argv), cwd or job.tree, env, timeout_s, output, XML_BYTES)
+    return Plan(job.name(step), tuple(argv), cwd or job.tree, env, timeout_s, output, XML_BYTES if output else LOG_BYTES)
 
 
 def _copy(job: Job) -> Plan:
