@@ -116,6 +116,21 @@ def test_a_model_without_its_key_is_refused_before_anything_is_done(tmp_path: Pa
     assert not (tmp_path / "environments").exists()
 
 
+def test_law_6_a_key_is_nowhere_below_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key goes to the provider and nowhere else: not into database, WAL, blobs, environments or logs, not even when it fails."""
+    key = "sk-" + "quarterdeck" * 3
+    monkeypatch.setenv("FAKE_KEY", key)
+    script = [call("weather", city="Lisbon"), fail(400, f"your key {key} is odd"), fail(400, f"your key {key} is odd")]
+    with ScriptedModel(script, api_key=key) as server:
+        table = f'[providers.fake]\nprotocol = "chat"\nbase_url = "{server.base_url}"\napi_key_env = "FAKE_KEY"\n'
+        (tmp_path / "quarterdeck.toml").write_text(f'{table}[prices."fake/m"]\ninput = 1.0\noutput = 2.0\n')
+        with pytest.raises(ActionFailed) as caught:
+            Runtime(tmp_path).run(agent(), "hello")
+        assert len(server.requests) >= 2
+    assert key not in str(caught.value)
+    assert [p for p in tmp_path.rglob("*") if p.is_file() and key.encode() in p.read_bytes()] == []
+
+
 def test_a_cut_stream_is_tried_again_with_its_own_reservation(tmp_path: Path) -> None:
     script = [text("never arrives", cut_after=1), text("whole")]
     with scripted(tmp_path, script) as (config, _server):
