@@ -46,7 +46,7 @@ async def main(home: Path, repo: Path, plan: dict[str, Any]) -> dict[str, Any]:
     trap = Trap(plan.get("at", ""), plan.get("signal", 9), plan.get("after_s", 0.0))
     async with Runtime(home, observe=trap) as runtime:
         value = prepare(repo, base="main", head="feature", home=home)
-        key = request_key("review", {k: v for k, v in value.items() if k != "out"})  # as the command has it
+        key = request_key("review", {k: v for k, v in value.items() if k != "out"}, runtime.gate.bundle)  # as the command has it
         run, created = await runtime.start(review, value, key=key, labels=("untrusted:pr",))
         for record in await runtime.store.records(run):
             if record.kind == "action.requested":
