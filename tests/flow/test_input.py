@@ -182,7 +182,7 @@ def small_disk(tmp_path: Path, wheels: Path) -> Iterator[Path]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make a small disk")
-@pytest.mark.parametrize("left_kb", [4, 200, 600, 900])
+@pytest.mark.parametrize("left_kb", [4, 500, 1200, 1600])
 async def test_a30_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(tmp_path: Path, small_disk: Path, left_kb: int) -> None:
     repo = build(tmp_path, PLAIN, {"README": "two\n", "big.txt": "word " * 20_000})
     with Home(small_disk) as opened:

@@ -220,3 +220,33 @@ def test_importing_the_room_is_cheap() -> None:
     code = "import sys, quarterdeck.sandbox; print(sorted({'ctypes','tarfile','yaml','bandit','cedarpy','httpx2'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a30_a_ledger_without_room_refuses_and_stays_readable(tmp_path: Path) -> None:
+    """RLIMIT_FSIZE stands for a full disk: what could not be written did not happen, and what follows is read as it was written."""
+    script = """
+import os, resource, sys
+sys.path.insert(0, sys.argv[1])
+from shim.ledger import Ledger
+result = dict(state="exited", exit_code=0, signal=None, duration_s=0.1, cpu_s=0.1, max_rss_bytes=1, totals=[0, 0])
+ledger = Ledger(sys.argv[2], writable=True)
+assert ledger.begin("run.1.1") and ledger.fence("run", 1)
+def limit(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+for room in (0, 3):
+    limit(os.fstat(ledger.fd).st_size + room)
+    for action in (lambda: ledger.begin("run.2.1"), lambda: ledger.forbid("run.3.1"), lambda: ledger.fence("run", 2)):
+        try:
+            action()
+        except OSError:
+            continue
+        raise AssertionError("it was not refused")
+    ledger.end("run.1.1", result, [b"", b"", b"", b""])
+limit(resource.RLIM_INFINITY)
+assert ledger.states == {"run.1.1": "begun"} and ledger.epochs == {"run": 1}
+assert ledger.begin("run.2.1")
+assert Ledger(sys.argv[2]).states == {"run.1.1": "begun", "run.2.1": "begun"}
+"""
+    folder = Path(plan.HERE)
+    done = subprocess.run([sys.executable, "-c", script, str(folder), str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

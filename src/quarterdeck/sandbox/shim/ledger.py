@@ -13,6 +13,7 @@ environment can tell what finished. A key is ``RUN.ACTION.ATTEMPT``; epochs belo
 # ruff: noqa: PTH103, PTH118, PTH123
 from __future__ import annotations
 
+import errno
 import os
 
 TYPE_CHECKING = False
@@ -85,7 +86,11 @@ class Ledger:
                 self.ends[name] = End.from_fields(fields)
 
     def _append(self, *fields: str, sync: bool) -> None:
-        os.write(self.fd, "\t".join(fields).encode("utf-8", "surrogateescape") + b"\n")
+        line = "\t".join(fields).encode("utf-8", "surrogateescape") + b"\n"
+        before = os.fstat(self.fd).st_size
+        if os.write(self.fd, line) != len(line):  # no room for all of it: a torn line would swallow the next one
+            os.ftruncate(self.fd, before)
+            raise OSError(errno.ENOSPC, "no room for the environment's ledger")
         if sync:
             self.sync()
 
@@ -99,34 +104,40 @@ class Ledger:
         if seen is not None and epoch < seen:
             return False
         if seen is None or epoch > seen:
-            self.epochs[run] = epoch
-            self._append("epoch", run, str(epoch), sync=False)  # what depends on it is synced behind it
+            self._append("epoch", run, str(epoch), sync=False)
+            self.epochs[run] = epoch  # what depends on it is synced behind it
         return True
 
     def begin(self, key: str) -> bool:
         """Record, durably, that `key` begins. False if it began or was forbidden before."""
         if key in self.states:
             return False
-        self.states[key] = "begun"
         self._append("begun", key, sync=True)
+        self.states[key] = "begun"
         return True
 
     def forbid(self, key: str) -> None:
         """Leave a tombstone: `key` can never begin."""
-        self.states[key] = "tombstoned"
         self._append("tombstoned", key, sync=True)
+        self.states[key] = "tombstoned"
 
     def end(self, key: str, result: dict[str, Any], streams: list[bytes]) -> End:
-        """Record how `key` ended; `sync` follows. `streams` are stdout's head and tail, stderr's head and tail."""
+        """Record how `key` ended; `sync` follows. `streams` are stdout's head and tail, stderr's head and tail.
+
+        Without room who waits is answered all the same; who probes later is told that nobody knows.
+        """
         sizes = [len(part) for part in streams]
         name = str(len(self.ends)) if any(sizes) else ""
-        if name:
-            with open(os.path.join(self.results, name), "wb") as file:
-                file.write(b"".join(streams))
         end = End(name, sizes, result)
+        try:
+            if name:
+                with open(os.path.join(self.results, name), "wb") as file:
+                    file.write(b"".join(streams))
+            self._append("ended", key, *end.to_fields(), sync=False)
+        except OSError:
+            return end
         self.states[key] = "ended"
         self.ends[key] = end
-        self._append("ended", key, *end.to_fields(), sync=False)
         return end
 
     def result(self, key: str) -> tuple[End, bytes] | None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import _socket
+import errno
 import marshal
 import os
 import select
@@ -158,6 +159,18 @@ class Shim:
 
     def handle(self, connection: Connection, request: dict[str, Any], body: bytes) -> None:
         """Do one request. Raises Refused."""
+        from .server import Refused
+
+        try:
+            self._do(connection, request, body)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise Refused(
+                "DiskFull", "The disk that holds the environment's ledger is full.", "Free space, then resume the run."
+            ) from error
+
+    def _do(self, connection: Connection, request: dict[str, Any], body: bytes) -> None:
         op = request["op"]
         if op in ("exec", "read", "write", "unpack"):
             self._begin(connection, request, body)
@@ -204,7 +217,12 @@ class Shim:
         self._alive()
         key = request["key"]
         stdin = self._stdin(request, body)
-        if not self.ledger.begin(key):
+        try:
+            fresh = self.ledger.begin(key)
+        except OSError:
+            os.close(stdin)
+            raise
+        if not fresh:
             os.close(stdin)
             state = self.ledger.states[key]
             raise Refused("PermitRefused", f"{key} is {state} here: an attempt begins at most once", "probe it, or use a new attempt")
@@ -262,7 +280,10 @@ class Shim:
         body = b"".join(job.streams)
         for connection in self.waiting.pop(job.key):
             connection.answer(answer, body)
-        self.ledger.sync()  # behind the answer: who got it keeps it, and a crash of the host ends the environment anyway
+        try:
+            self.ledger.sync()  # behind the answer: who got it keeps it, and a crash of the host ends the environment anyway
+        except OSError:
+            return
 
     def _look(self, connection: Connection, request: dict[str, Any]) -> None:
         """`probe` and `wait`: what became of a key; a key that was never seen is forbidden for ever by a probe."""
