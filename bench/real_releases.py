@@ -50,13 +50,12 @@ PAIRS = (
 def unpack(archive: Path, into: Path) -> Path:
     """The single top folder of a source distribution, unpacked without anything that leads out of it."""
     with tarfile.open(archive) as tar:
+        members = tar.getmembers()
         if hasattr(tarfile, "data_filter"):
-            tar.extractall(into, filter="data")
+            tar.extraction_filter = tarfile.data_filter
         else:  # Python 3.11.2 and 3.11.3 lack filters: the same rule by hand, plain files and folders only.
-            for member in tar.getmembers():
-                inside = (into / member.name).resolve().is_relative_to(into.resolve())
-                if inside and (member.isfile() or member.isdir()):
-                    tar.extract(member, into)
+            members = [m for m in members if (m.isfile() or m.isdir()) and (into / m.name).resolve().is_relative_to(into.resolve())]
+        tar.extractall(into, members)
     (top,) = (p for p in into.iterdir() if p.is_dir())
     return top
 

@@ -18,6 +18,7 @@ import pytest
 from quarterdeck import Runtime
 from quarterdeck.demo.scenes import SCENES, agent, attack, main, play, review, show, tamper
 from quarterdeck.protocol.errors import BadInput
+from quarterdeck.store.sqlite import copy_database
 from quarterdeck.testing import Reply, ScriptedModel
 
 SCENE_LINES = 6
@@ -181,9 +182,10 @@ async def test_a27_exactly_one_byte_of_the_copy_is_changed(tmp_path: Path) -> No
             run, _created = await runtime.start(tamper.verdict)
             await runtime.drive(run)
             runs.append(run)
-    tamper._copy(tmp_path / "quarterdeck.db", copy)
+        rows = await runtime.store.audit_rows(runs[1])
+    copy_database(tmp_path / "quarterdeck.db", copy)
     before = copy.read_bytes()
-    change = tamper._tamper(copy, runs[1])
+    change = tamper._tamper(copy, runs[1], rows)
     after = copy.read_bytes()
     assert [i for i, (old, new) in enumerate(zip(before, after, strict=True)) if old != new] == [change.offset]
     verified = [demo_command(tmp_path, "audit", "verify", run, "--database", str(copy)) for run in runs]

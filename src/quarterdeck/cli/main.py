@@ -15,6 +15,7 @@ from .commands import (
     agent,
     approvals,
     audit,
+    completion,
     demo,
     doctor,
     findings,
@@ -42,7 +43,26 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for room in (review, run, agent, runs, trace, logs, resume, approvals, findings, report, audit, models, policy, doctor, settings, gc, demo):
+for room in (
+    review,
+    run,
+    agent,
+    runs,
+    trace,
+    logs,
+    resume,
+    approvals,
+    findings,
+    report,
+    audit,
+    models,
+    policy,
+    doctor,
+    settings,
+    gc,
+    demo,
+    completion,
+):
     room.add(app)
 
 
