@@ -104,8 +104,8 @@ class Ledger:
         if seen is not None and epoch < seen:
             return False
         if seen is None or epoch > seen:
-            self._append("epoch", run, str(epoch), sync=False)
-            self.epochs[run] = epoch  # what depends on it is synced behind it
+            self._append("epoch", run, str(epoch), sync=False)  # what depends on it is synced behind it
+            self.epochs[run] = epoch
         return True
 
     def begin(self, key: str) -> bool:
