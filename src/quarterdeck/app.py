@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -377,8 +378,9 @@ class Runtime:
     # --- life
 
     async def _ended(self, run: Run) -> None:
-        """Clean up after a run: its environment, and its offers."""
+        """Clean up after a run: its offers, its scratch files and its environment."""
         self.steps.forget(run.id)
+        await asyncio.to_thread(shutil.rmtree, self.home / "runs" / run.id / "scratch", ignore_errors=True)
         if run.parent is None and run.environment and not self.config["keep_environments"]:
             folder = self.home / "environments" / run.environment
             if folder.exists():

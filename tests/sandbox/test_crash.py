@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -221,6 +223,18 @@ async def test_an_environment_that_nobody_uses_ends_itself(tmp_path: Path) -> No
     with pytest.raises(EnvironmentLost):
         await box.sh("true")
     await box.delete()
+
+
+async def test_a_shim_whose_folder_was_removed_ends_itself(tmp_path: Path) -> None:
+    """Nobody can ask for it any more; it does not wait for its idle deadline (which is half an hour by default)."""
+    box = await Box(tmp_path / "home", idle_s=0.6).create()
+    running = asyncio.create_task(box.sh("sleep 1000"))  # would keep it alive
+    init = init_pid(box)
+    await asyncio.sleep(0.2)
+    shutil.rmtree(tmp_path / "home")
+    await until(lambda: gone(init))
+    with contextlib.suppress(SandboxError):
+        await running
 
 
 # --- delete -----------------------------------------------------------------------------------------------------------------

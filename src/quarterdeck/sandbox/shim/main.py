@@ -31,6 +31,8 @@ FD_FIRST = 3
 START_S = 20.0
 WATCHDOG_S = 0.5
 EXIT_S = 1.2
+CHECK_S = 30.0
+"""How often an idle shim looks whether it is still wanted."""
 
 
 class Shim:
@@ -76,7 +78,7 @@ class Shim:
         self.loop.watch(self.sandbox.agent.fileno(), select.EPOLLIN, lambda _: self._hear_agent())
         self.loop.watch(self.sandbox.pidfd, select.EPOLLIN, lambda _: self._sandbox_died())
         self.start_timer = self.loop.after(START_S, lambda: self.lose(f"the agent did not start within {START_S:.0f} s"))
-        self.loop.after(self.plan["idle_s"], self._check_idle)
+        self.loop.after(min(self.plan["idle_s"], CHECK_S), self._check_idle)
 
     def _remember(self, init: int) -> None:
         """Leave on disk what a later server needs, beside the plan, to clean up after a dead shim: pids with start times."""
@@ -124,10 +126,12 @@ class Shim:
         left = self.plan["idle_s"] - (time.monotonic() - self.idle_since)
         if self.connections or self.jobs:
             left = self.plan["idle_s"]
+        if not os.access(f"{self.folder}/plan", os.F_OK):  # removed behind our back: nobody can ask for us any more
+            left = 0
         if left > 0:
-            self.loop.after(left, self._check_idle)
+            self.loop.after(min(left, CHECK_S), self._check_idle)
         else:
-            self.lose("nobody asked for it for too long")
+            self.lose("nobody asked for it for too long, or its folder is gone")
             self.loop.running = False
 
     def close(self) -> None:
