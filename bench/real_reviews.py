@@ -210,6 +210,8 @@ class Bench:
 
     async def mutants(self, wanted: int, whole: int, until: float) -> None:
         """Draw, run directly, and review what the direct run kills, until there are enough."""
+        if len(self.project.mutants) >= wanted:
+            return
         suites = msgspec.json.decode((self.into / f"{self.pair.name}.suites.json").read_bytes(), type=Suites)
         env, p = self.environment("head", suites), self.project
         files = {f: (self.trees["head"] / f).read_bytes() for f in self._code()}
