@@ -329,7 +329,8 @@ class Runtime:
 
     async def wake(self, run: str) -> None:
         """Have a waiting run look again (after its code or its policy was mended)."""
-        await self.store.send(run, "run.note", {"text": f"woken by {self.actor}"}, f"wake:{new_id('msg')}")
+        write = SendMessage(run, "run.note", {"text": f"woken by {self.actor}"}, f"wake:{new_id('msg')}")
+        await self.operator.act("run.wake", {"run": run}, [write])
 
     async def dismiss(self, scope: str, fingerprint: str, body: Mapping[str, Any]) -> None:
         """Remember that a finding of a repository shall not be raised again."""
@@ -344,6 +345,8 @@ class Runtime:
         handle = await open_own_run(self.store, "system", self.actor)
         places: list[str] = []
         for count, row in enumerate(waiting):
+            source = await self.store.run(row.run)  # what it carries, its delivery carries too
+            handle.labels = tuple(sorted({*handle.labels, *source.labels}))
             args = {"channel": row.channel, "body": row.body, "dedupe_key": row.dedupe_key, "delivery": row.id}
             resource = Resource("Channel", row.channel, ("outbox",), {"kind": row.channel, "isPublic": False})
             request = ActionRequest("output.publish", "deliver", resource, args, count, "idempotent")

@@ -77,7 +77,7 @@ class Toolset:
             raise BadInput(f"The arguments of {tool} are not a JSON object: {error}.", hint="Call it again with valid JSON.") from error
         if tool in self._functions:
             function = self._functions[tool]
-            attrs = {"readOnly": function.effect == "read_only", "name": tool}
+            attrs = {"readOnly": function.effect == "read_only", "name": tool, "effect": function.effect}
             resource = Resource("Tool", tool, ("registered",), attrs)
             return ActionRequest("tool.call", name, resource, arguments, effect=function.effect, call_id=call_id)
         if tool not in self._built_in:
