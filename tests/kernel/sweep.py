@@ -55,9 +55,14 @@ class World:
 
 
 Setup = Callable[[Runtime, World], Workflow]
+CONFIG: list[str] = []
+"""The `quarterdeck.toml` of every HOME of a sweep, if there is one."""
 
 
 def open_runtime(home: Path, world: World, setup: Setup) -> tuple[Runtime, Workflow]:
+    if CONFIG:
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "quarterdeck.toml").write_text(CONFIG[0])
     runtime = Runtime(home, observe=world.saw)
     work = setup(runtime, world)
     runtime.register(work)

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from quarterdeck import Runtime
+from quarterdeck import Runtime, tool
 from quarterdeck.protocol.errors import ActionFailed, LostLease, OutcomeUnknown, PermitRefused
 from quarterdeck.protocol.records import NewRecord
+from quarterdeck.testing import Reply, ScriptedModel, call, text
 from quarterdeck.workflows import Workflow, workflow
 
 sys.path.insert(0, str(Path(__file__).parent))
-from sweep import World, sweep
+from sweep import CONFIG, World, sweep
 
 
 def never(name: str) -> bool:
@@ -84,6 +85,25 @@ def sleeping(runtime: Runtime, world: World) -> Workflow:
     return work
 
 
+def delegating(runtime: Runtime, world: World) -> Workflow:
+    """A child run: model call, tool with an effect, model call; every attempt has its own reservation."""
+
+    @tool
+    def once(word: str) -> str:
+        """Do it once."""
+        world.effect("once")
+        return word
+
+    runtime.functions.add([once])
+
+    @workflow(name="delegating")
+    async def work(ctx: Any) -> str:
+        answer = await ctx.agent("do it", model="fake/m", tools=("once",))
+        return str(answer.text)
+
+    return work
+
+
 async def say_yes(runtime: Runtime, run: str) -> None:
     for question in await runtime.store.approvals():
         await runtime.answer(question.id, "approve")
@@ -94,6 +114,22 @@ async def test_law_1_2_3_7_8_hold_at_every_crash_point(tmp_path: Path, shape: An
     points, violations = await sweep(tmp_path, shape, never=never, people=say_yes)
     assert violations == []
     assert points > 20
+
+
+async def test_law_3_and_7_hold_at_every_crash_point_of_an_agent(tmp_path: Path) -> None:
+    """Model calls are retried with their own reservation, the tool never is; in the end no money stays reserved."""
+
+    def script(request: dict[str, Any]) -> Reply:
+        return text("done") if any(m["role"] == "tool" for m in request["messages"]) else call("once", word="x")
+
+    with ScriptedModel(script) as server:
+        CONFIG[:] = [f'[providers.fake]\nprotocol = "chat"\nbase_url = "{server.base_url}"\n[prices."fake/m"]\ninput = 1.0\noutput = 2.0\n']
+        try:
+            points, violations = await sweep(tmp_path, delegating, never=never)
+        finally:
+            CONFIG.clear()
+    assert violations == []
+    assert points > 30
 
 
 async def test_law_2_a_revived_owner_cannot_write(tmp_path: Path) -> None:
