@@ -153,8 +153,8 @@ class Trial(NamedTuple):
 class Bench:
     """One pair of releases, from the first review to the last mutant."""
 
-    def __init__(self, pair: Pair, into: Path, results: Results, runtime: Runtime) -> None:
-        self.pair, self.into, self.results, self.runtime = pair, into, results, runtime
+    def __init__(self, pair: Pair, into: Path, results: Results, file: Path, runtime: Runtime) -> None:
+        self.pair, self.into, self.results, self.file = pair, into, results, file
         self.project: Project = results.project(pair.name, pair.base, pair.head)
         self.trees = {"base": self._tree(pair.base), "head": self._tree(pair.head)}
         self.history = History(into / "histories" / pair.name, self.trees["base"], self.trees["head"])
@@ -232,7 +232,7 @@ class Bench:
                 killed += [(trial, direct)] if direct.finished and direct.bad - clean.bad else []
             p.mutants += await (self._whole if single else self._batch)(killed)
             p.drawn = seen
-            save(self.results, RESULTS)
+            save(self.results, self.file)
 
     async def _whole(self, killed: Sequence[tuple[Trial, Direct]]) -> list[Judged]:
         """One mutant after another through the whole review."""
@@ -279,12 +279,12 @@ class Bench:
         p, kept = self.project, self.into / f"{self.pair.name}.suites.json"
         if p.upgrade is None or p.on_head is None or not kept.exists():
             kept.write_bytes(msgspec.json.encode(await self.releases()))
-            save(self.results, RESULTS)
+            save(self.results, self.file)
         if p.unchanged is None:
             await self.unchanged()
-            save(self.results, RESULTS)
+            save(self.results, self.file)
         await self.mutants(wanted, whole, until)
-        save(self.results, RESULTS)
+        save(self.results, self.file)
 
 
 def deadline(text: str) -> float:
@@ -293,13 +293,18 @@ def deadline(text: str) -> float:
     return datetime.datetime.now(datetime.UTC).replace(hour=hour, minute=minute, second=0).timestamp()
 
 
-async def run(pairs: tuple[Pair, ...], into: Path, wanted: int, whole: int, until: float) -> None:
-    results = load(RESULTS) if RESULTS.exists() else Results(platform.python_version(), __version__, SEED, wanted)
+def begun(file: Path, wanted: int) -> Results:
+    """What an earlier run left, or nothing yet."""
+    return load(file) if file.exists() else Results(platform.python_version(), __version__, SEED, wanted)
+
+
+async def run(pairs: tuple[Pair, ...], into: Path, file: Path, wanted: int, whole: int, until: float) -> None:
+    results = begun(file, wanted)
     results.wanted = max(results.wanted, wanted)
     async with Runtime(into / "home") as runtime:
         for pair in pairs:
             if time.time() < until:
-                await Bench(pair, into, results, runtime).run(wanted, whole, until)
+                await Bench(pair, into, results, file, runtime).run(wanted, whole, until)
 
 
 def draw() -> None:
@@ -312,6 +317,7 @@ def main() -> int:
     parser.add_argument("what", choices=["survey", "run", "table"])
     parser.add_argument("names", nargs="*", help="packages of the list; all when none is given")
     parser.add_argument("--into", type=Path, default=Path(tempfile.gettempdir()) / "quarterdeck-real-reviews")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the JSON file that `run` writes")
     parser.add_argument("--mutants", type=int, default=20, help="mutants per package that the direct run kills")
     parser.add_argument("--whole", type=int, default=2, help="of these, how many go through the whole review (others: its tests stage)")
     parser.add_argument("--until", type=deadline, default=float("inf"), help="begin nothing after HH:MM UTC")
@@ -319,7 +325,7 @@ def main() -> int:
     given.into.mkdir(parents=True, exist_ok=True)
     chosen = tuple(p for p in PAIRS if not given.names or p.name in given.names)
     if given.what == "run":
-        asyncio.run(run(chosen, given.into, given.mutants, given.whole, given.until))
+        asyncio.run(run(chosen, given.into, given.results, given.mutants, given.whole, given.until))
     elif given.what == "table":
         draw()
     else:

@@ -42,18 +42,18 @@ def release(into: Path, version: str, tests: str) -> None:
 
 
 @pytest.mark.slow
-def test_a29_the_bench_from_releases_to_mutants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a29_the_bench_from_releases_to_mutants(tmp_path: Path) -> None:
     """One more test in the head; one mutant through the whole review, two through its tests stage; then nothing is left to do."""
     release(tmp_path, "1", TESTS)
     release(tmp_path, "2", TESTS + "\n    def test_between(self):\n        self.assertEqual(clamp(5, 0, 9), 5)\n")
-    monkeypatch.setattr(real_reviews, "RESULTS", tmp_path / "results.json")
+    file = tmp_path / "results.json"
     pair = real_releases.Pair("clamps", "1", "2", "clamps", real_releases.UNITTEST)
-    asyncio.run(real_reviews.run((pair,), tmp_path, 3, 1, time.time() + 600))
-    found = real_record.load(tmp_path / "results.json").projects[0]
+    asyncio.run(real_reviews.run((pair,), tmp_path, file, 3, 1, time.time() + 600))
+    found = real_record.load(file).projects[0]
     assert found.on_base and found.on_head and (found.on_base.direct.all, found.on_head.direct.all) == (3, 4)
     assert found.on_base.equal and found.on_head.equal and found.upgrade and found.upgrade.not_checked == ()
     assert found.unchanged and (found.unchanged.tests, found.unchanged.newly_failing) == (4, ())
     assert [(m.right, m.way) for m in found.mutants] == [(True, "review"), (True, "tests stage"), (True, "tests stage")]
-    before = (tmp_path / "results.json").read_bytes()
-    asyncio.run(real_reviews.run((pair,), tmp_path, 3, 1, time.time() + 600))
-    assert (tmp_path / "results.json").read_bytes() == before
+    before = file.read_bytes()
+    asyncio.run(real_reviews.run((pair,), tmp_path, file, 3, 1, time.time() + 600))
+    assert file.read_bytes() == before
