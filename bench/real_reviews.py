@@ -217,6 +217,8 @@ class Bench:
         files = {f: (self.trees["head"] / f).read_bytes() for f in self._code()}
         candidates = drawn(files, f"{self.results.seed}:{self.pair.name}:{self.pair.head}")
         p.drawn.sites = len(candidates)
+        for path, source in files.items():  # a run that was killed may have left its mutant
+            (env.tree / path).write_bytes(source)
         clean = env.test(self.pair.command, 600)
         while len(p.mutants) < wanted and p.drawn.tried < len(candidates) and time.time() < until:
             single = sum(m.way == "review" for m in p.mutants) < whole

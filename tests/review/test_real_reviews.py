@@ -141,6 +141,15 @@ def test_a29_pytests_results_are_read_as_tests(tmp_path: Path) -> None:
     assert (read.passed, read.skipped, read.failed, read.errors) == (1, 2, {"test_it::test_bad"}, {"test_it::test_fixture"})
 
 
+def test_a29_a_run_that_broke_off_is_no_finished_run(tmp_path: Path) -> None:
+    """A mutant of pluggy breaks pytest itself, which then tells of an internal error instead of its tests."""
+    (tmp_path / "conftest.py").write_text("def pytest_runtest_protocol(item): 1 / 0\n")
+    (tmp_path / "test_it.py").write_text("def test_good(): pass\n")
+    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--junitxml=r.xml", "test_it.py"]
+    subprocess.run(argv, cwd=tmp_path, capture_output=True, check=False)
+    assert not real_direct.read_junit((tmp_path / "r.xml").read_bytes()).finished
+
+
 def test_a29_a_release_is_unpacked_without_what_leads_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also on Python 3.11.2 (Debian 12), whose tarfile has no filters."""
     archive = tmp_path / "r.tar"
