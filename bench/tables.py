@@ -52,6 +52,17 @@ def rows() -> list[str]:
         f"| an interpreter that does nothing, {start['bare_p50_s']:.3f} s | {start['ratio']:.1f} | 0.25 s |"
     )
     found.append(f"| memory of an idle Runtime | {start['idle_mb']:.0f} MB | | | | 60 MB |")
+    for row in load("policy")["rows"]:
+        found.append(
+            f"| a decision: {row['request']} | {row['p50_us'] / 1000:.2f} ms | {row['p95_us'] / 1000:.2f} ms "
+            f"| Cedar alone, {row['cedar_p50_us'] / 1000:.2f} ms | {row['ratio']} | 0.5 ms |"
+        )
+    for wire in ("chat", "responses"):
+        row = load("models")[wire]
+        found.append(
+            f"| a stream of 50 deltas over {wire}, CPU | {row['quarterdeck_cpu_ms']:.2f} ms | "
+            f"| reading it with httpx2 alone, {row['bare_httpx2_cpu_ms']:.2f} ms | {row['ratio']} | |"
+        )
     return found
 
 

@@ -64,5 +64,7 @@ if __name__ == "__main__":
         told = asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2]), plan))
     except QuarterdeckError as error:
         told = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    # Not getrusage for this process: its ru_maxrss begins with what the parent had when it made us.
+    own = next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    peak = own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     print(json.dumps({**told, "peak_kb": peak[0], "children_kb": peak[1]}))

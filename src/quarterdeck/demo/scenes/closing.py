@@ -16,7 +16,6 @@ async def play(show: Show, reviewed: Reviewed, since: int, began: float) -> None
     async with Runtime(config=show.config()) as runtime:
         sums = await totals(runtime.store, since)
     judged = reviewed.score
-    own, children = peak_memory()
     steps = ", ".join(f"{name} {seconds:.1f}" for name, seconds in reviewed.seconds.items())
     show.say()
     show.say(
@@ -24,8 +23,7 @@ async def play(show: Show, reviewed: Reviewed, since: int, began: float) -> None
         f" (precision {judged.precision:.2f}, recall {judged.recall:.2f})"
     )
     show.say(f"seconds: {steps}; the whole demo {time.monotonic() - began:.1f}")
-    inside = _mega(sums.largest_command)
-    show.say(f"peak memory: this process {_mega(own)}, the largest that it started {_mega(children)}, in the sandbox {inside}")
+    show.say(f"peak memory: this process {_mega(peak_memory())}, the largest command in the sandbox {_mega(sums.largest_command)}")
     show.say(f"cost: {sums.cost / 1e6:.4f} USD; decisions: allow {sums.allow}, deny {sums.deny}, ask {sums.ask}")
     show.say(f"report: {reviewed.report / 'report.html'}")
     show.say("next:")

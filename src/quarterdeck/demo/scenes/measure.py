@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import resource
 from dataclasses import dataclass
+from pathlib import Path
 
 from quarterdeck.store import Store
 
@@ -40,7 +40,7 @@ async def totals(store: Store, since: int) -> Totals:
     return Totals(**decisions, cost=cost, largest_command=largest)
 
 
-def peak_memory() -> tuple[int, int]:
-    """The largest resident size, in bytes, of this process and of any process that it started and waited for."""
-    own, children = (resource.getrusage(who).ru_maxrss * KILO for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return own, children
+def peak_memory() -> int:
+    """The largest resident size of this process, in bytes. Not getrusage's: that begins with what our parent had."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * KILO for line in status if line.startswith("VmHWM"))
