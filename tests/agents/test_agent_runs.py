@@ -59,7 +59,8 @@ def test_parallel_calls_are_answered_in_the_order_of_the_calls(tmp_path: Path) -
     assert ['"A"' in outputs[0], '"B"' in outputs[1]] == [True, True]
 
 
-def test_a_call_that_fits_no_tool_is_told_so_and_the_agent_goes_on(tmp_path: Path) -> None:
+def test_law_10_a_call_that_fits_no_tool_is_told_so_and_the_agent_goes_on(tmp_path: Path) -> None:
+    """What is not known is refused in words, only where a model uses it, and the run goes on."""
     script = [call("nonsense", x=1), call("weather", town="Lisbon"), text("I give up.")]
     with scripted(tmp_path, script) as (config, server):
         result = Runtime(config=config).run(agent(), "hm")

@@ -138,6 +138,33 @@ async def test_cleanup_code_of_a_dropped_workflow_cannot_act(tmp_path: Path) -> 
         assert CALLS == ["double 7"]
 
 
+async def test_law_9_a_waiting_run_is_a_row(tmp_path: Path) -> None:
+    """Many runs wait without a coroutine, a task, a lease or a wake-up; an answer brings back exactly one."""
+    alive: set[str] = set()
+
+    @workflow(name="patient")
+    async def patient(ctx: Any) -> str:
+        alive.add(ctx.run)
+        try:
+            return str((await ctx.ask("now?")).verdict)
+        finally:
+            alive.discard(ctx.run)
+
+    async with Runtime(tmp_path) as runtime:
+        runs = [(await runtime.start(patient))[0] for _ in range(25)]
+        for run in runs:
+            row = await runtime.drive(run)
+            assert (row.state, row.owner, row.wake_at) == ("waiting", None, None)
+        assert alive == set()
+        assert runtime.worker.handles == {}
+        await asyncio.sleep(0)  # the lease's ticker was told to end
+        assert len(asyncio.all_tasks()) == 1
+        asked = next(q for q in await runtime.store.approvals() if q.run == runs[7])
+        await runtime.answer(asked.id, "approve")
+        assert (await runtime.drive(runs[7])).state == "completed"
+        assert [(await runtime.store.run(r)).state for r in runs].count("waiting") == 24
+
+
 async def test_an_interrupted_step_is_unknown_and_a_retried_one_runs_again(tmp_path: Path) -> None:
     """Law 3: a step that may not be repeated is never begun twice; nobody claims that it did not happen."""
     began: list[str] = []
