@@ -14,7 +14,6 @@ from quarterdeck.config import Config, default_home, load_config
 from quarterdeck.identity import local_principal
 from quarterdeck.kernel import Actions, Decider, Handle, Worker
 from quarterdeck.kernel.facts import facts
-from quarterdeck.kernel.feed import feed
 from quarterdeck.kernel.handle import Observer, Progress
 from quarterdeck.kernel.operator import Operator, open_own_run
 from quarterdeck.memory import MemoryReader, MemoryWriter, build_context
@@ -273,14 +272,6 @@ class Runtime:
             error = body["error"] or {}
             raise ActionFailed(f"Run {run} {body['state']}: {error.get('message', '')}", hint=error.get("hint", ""))
         return body["result"]
-
-    async def wait_elsewhere(self, run: str) -> Run:
-        """Wait for a run that another process drives."""
-        async for _ in feed(self.store, run):
-            row = await self.store.run(run)
-            if row.owner is None:
-                break
-        return await self.store.run(run)
 
     def run(self, work: Workflow | Agent, value: Any = None, **options: Any) -> Any:
         """Start, drive to the end and return the result; for programs without an event loop of their own."""

@@ -135,6 +135,7 @@ class Interrupts:
     def __enter__(self) -> Interrupts:
         self._loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
+            # Outside the main thread Python takes no handlers; Ctrl-C then ends that program in its own way.
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 self._loop.add_signal_handler(number, self._stop, number)
         return self

@@ -10,16 +10,6 @@ from quarterdeck.protocol.ports import ActionContext, Permits
 from quarterdeck.protocol.writes import Remember
 
 
-class Remembered(Protocol):
-    """What the store gives back."""
-
-    key: str
-    body: dict[str, Any]
-    run: str
-    at: int
-    labels: tuple[str, ...]
-
-
 class Memories(Protocol):
     """Where memories are kept."""
 

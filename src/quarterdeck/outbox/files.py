@@ -15,7 +15,6 @@ from quarterdeck.protocol.errors import StoreError
 class FileChannel:
     """Writes `FOLDER/KEY.json` atomically. The same key twice is one file."""
 
-    deduplicates = True
     direct = False
 
     def __init__(self, folder: Path) -> None:

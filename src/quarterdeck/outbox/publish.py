@@ -13,9 +13,11 @@ from quarterdeck.protocol.writes import OutboxDone, OutboxPut
 
 
 class Channel(Protocol):
-    """A receiver. `deliver` must be idempotent by `dedupe_key`, or say so with `deduplicates = False`."""
+    """A receiver. `deliver` must be idempotent by `dedupe_key`: a delivery whose outcome is not known is made again (law 4).
 
-    deduplicates: bool
+    Receivers that cannot do that need a probe, which a later part brings; none is wired here.
+    """
+
     direct: bool
     """Delivered by the action itself, not by way of the outbox: a local folder that the caller waits for."""
 
@@ -49,5 +51,5 @@ class Publisher:
         return Outcome("done", put.id, writes=(put,))
 
     async def probe(self, key: ActionKey, request: ActionRequest, context: ActionContext) -> Probe:
-        # Both sides are idempotent by dedupe key, so the kernel may retry; a channel that is not says so in its request.
+        # Both sides are idempotent by dedupe key, so the kernel may retry.
         return Probe("unknown")

@@ -24,8 +24,6 @@ ActionKind = Literal[
 EffectClass = Literal["never", "read_only", "idempotent", "probe"]
 """What may follow a crash inside the effect: only `read_only` and `idempotent` are run again."""
 
-EffectState = Literal["started", "done", "failed", "unknown", "not_begun"]
-
 
 class Resource(msgspec.Struct, frozen=True):
     """What an action touches. `type` is a Cedar entity type (Sandbox, Path, Model, Tool, Memory, Channel, Host)."""

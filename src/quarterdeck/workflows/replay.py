@@ -58,7 +58,6 @@ class Replay:
         self._parked = ""
         self._notes: list[Note] = []
         self._log: RunLog | None = None
-        self.current: Branch | None = None
         self.dropped = False
 
     def advance(self, log: RunLog) -> list[Command]:
@@ -104,7 +103,7 @@ class Replay:
 
     def _step(self, branch: Branch) -> None:
         """Run a coroutine to its next await, its return or its failure."""
-        self.current, branch.ready = branch, False
+        branch.ready = False
         send, throw = branch.send, branch.throw
         branch.send = branch.throw = branch.want = None
         try:
@@ -119,8 +118,6 @@ class Replay:
             self._returned(branch, None, error)
         else:
             self._await(branch, want)
-        finally:
-            self.current = None
 
     def _await(self, branch: Branch, want: object) -> None:
         if not isinstance(want, Want):

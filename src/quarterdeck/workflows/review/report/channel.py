@@ -18,7 +18,6 @@ class Blobs(Protocol):
 class ReportChannel:
     """Delivers `{directory, artifacts: {name: sha256}, outputs: {name: sha256}}`. Writing the same report twice is one report."""
 
-    deduplicates = True
     direct = True
 
     def __init__(self, blobs: Blobs) -> None:
